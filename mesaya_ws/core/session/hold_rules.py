@@ -87,7 +87,7 @@ class HoldRules:
     detaching: dict[str, int] = field(factory=dict)
     """By hold, the number of this replica that is proposed to be detached."""
     _n: int = 0
-    # By number, the claims that somebody waits for, each with whether its hold was there already.
+    # By number, the claims that somebody waits for, each with whether the hold is there without it.
     _waiting: dict[_Key, dict[int, bool]] = field(factory=dict)
     # Up to which number nobody waits; what has won of that is taken back.
     _unanswered: dict[_Key, int] = field(factory=dict)
@@ -142,8 +142,11 @@ class HoldRules:
         read all there is, and knows the time of the log from both sides: one that is late can only be late to grant.
         """
         match feed.holds.outcome(claim.id):
-            case Granted(hold) if hold.user == claim.user and hold.ended is None and not self._is_sure(hold, claim):
-                return None
+            case Granted(hold) if hold.user == claim.user and hold.ended is None:
+                if not self._is_sure(hold, claim):
+                    return None
+                self._told(claim, hold)
+                return self._selected(hold)
             case Granted() | Refused():
                 return self.outcome(claim.id, claim.user, feed)
         latest = self.log_clock.latest(round(self.clock() * 1000))
@@ -196,13 +199,22 @@ class HoldRules:
         is_held = _live(claim, feed) is not None and key not in self._unanswered
         self._waiting.setdefault(key, {})[claim.n] = is_held
 
-    def answered(self, claim: Claim) -> None:
-        """Note that its asker has the outcome; what of this claim has not been read before was sent in vain."""
+    def answered(self, claim: Claim, feed: Published) -> None:
+        """Note that its asker has the outcome."""
         self._wait_no_more(claim)
-        self._unanswered.pop(_key(claim), None)
+        match feed.holds.outcome(claim.id):
+            case Granted(hold):
+                self._told(claim, hold)
+
+    def _told(self, claim: Claim, hold: Hold) -> None:
+        """Note that a claim is answered with a hold, which may be another tab's: nothing asked before takes it back."""
+        key = claim.replica, hold.id, claim.user
+        self._unanswered.pop(key, None)
+        waiting = self._waiting.get(key, {})
+        waiting.update(dict.fromkeys(waiting, True))
 
     def unanswered(self, claim: Claim, feed: Published) -> None:
-        """Note that the asker does not wait any more; who had the hold before keeps it."""
+        """Note that the asker does not wait any more; who has the hold without it keeps it."""
         key = _key(claim)
         if not self._wait_no_more(claim):
             self._unanswered[key] = max(claim.n, self._unanswered.pop(key, -1))
@@ -221,7 +233,7 @@ class HoldRules:
             self.propose(hold_record(Release(claim.id, None, ABANDONED, claim.replica, n)))
 
     def _wait_no_more(self, claim: Claim) -> bool:
-        """Return whether the hold was there before the claim was made."""
+        """Return whether the hold is there without the claim."""
         key = _key(claim)
         waiting = self._waiting.get(key, {})
         is_held = waiting.pop(claim.n, False)

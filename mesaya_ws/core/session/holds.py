@@ -41,7 +41,7 @@ def select_tables(session: Session, message: SelectTables) -> Command | bytes:
         if outcome is None or not session.is_of(claim.user):
             rules.unanswered(claim, feed)
         else:
-            rules.answered(claim)
+            rules.answered(claim, feed)
         return _failed(result, message.id) if outcome is None else frame(outcome, message.id)
 
     return Command(hold_record(claim), answer, is_read_back=True)

@@ -95,7 +95,7 @@ class _Desk:
             if outcome is None:
                 self.rules.unanswered(claim, self.feed)
             else:
-                self.rules.answered(claim)
+                self.rules.answered(claim, self.feed)
         if outcome is None:
             raise _error(result)
         return outcome

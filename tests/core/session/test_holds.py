@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.interactions.hold import Ended
-from mesaya_ws.core.interactions.hold_records import Expire, Release, hold_record, read_hold_record
+from mesaya_ws.core.interactions.hold_records import Claim, Expire, Release, hold_record, read_hold_record
 from mesaya_ws.core.interactions.topics import HOLDS
+from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.session.hold_rules import MAX_UNANSWERED
 from tests.core.replicas import Replica, SharedLog, said, send
@@ -317,7 +318,7 @@ def abandoned(place):
     select(session)
     [(_, command)] = replica.services.commands
     replica.fail()
-    assert heard(session)[0]["code"] == "unavailable"
+    assert received(session)[0]["code"] == "unavailable"
     turn_up(place, replica, command)
     place.replicas[1].read()
     assert len(replica.proposed) == 1
@@ -331,22 +332,22 @@ def test_retry_of_what_is_being_taken_back_is_decided_by_the_log(place, abandone
     replica = place.replicas[number]
     session = abandoned if number == 0 else replica.client("u1")
     select(session)
-    assert heard(session) == []
+    assert received(session) == []
     if is_first:
         replica.append()
     place.replicas[0].append_proposed()
     place.settle()
-    [answer] = heard(session)
+    [answer] = received(session)
     hold = place.replicas[1].feed.holds.outcome("h1").hold
     if is_first:
         assert (answer["type"], hold.ended) == ("selected", None)
         select(session)
-        assert heard(session)[0]["type"] == "selected", "at once: what was proposed is void"
+        assert received(session)[0]["type"] == "selected", "at once: what was proposed is void"
     else:
         assert (answer["type"], answer["reason"], hold.ended) == ("released", "abandoned", Ended.ABANDONED)
         select(session, "h2")
         place.settle()
-        assert heard(session)[0]["type"] == "selected"
+        assert received(session)[0]["type"] == "selected"
 
 
 def test_retry_that_is_given_up_too_is_taken_back_though_its_record_is_never_read(place):
@@ -358,7 +359,7 @@ def test_retry_that_is_given_up_too_is_taken_back_though_its_record_is_never_rea
     turn_up(place, replica, command)
     assert replica.proposed == [], "the retry waits"
     replica.fail()
-    assert [each["code"] for each in heard(session)] == ["unavailable"] * 2
+    assert [each["code"] for each in received(session)] == ["unavailable"] * 2
     replica.append_proposed()
     place.settle()
     assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
@@ -387,11 +388,30 @@ def test_retry_that_was_read_keeps_the_hold_from_another_that_was_given_up(place
     select(other)
     [(_, second)] = replica.services.commands
     replica.fail()
-    assert heard(other)[0]["code"] == "unavailable"
+    assert received(other)[0]["code"] == "unavailable"
     replica.services.commands.append((one, first))
     place.settle()
-    assert heard(one)[0]["type"] == "selected"
+    assert received(one)[0]["type"] == "selected"
     turn_up(place, replica, second)
+    assert replica.proposed == []
+
+
+def test_hold_of_which_another_tab_was_told_is_not_taken_back(place):
+    replica = place.replicas[0]
+    select(replica.client("u1"))
+    [(_, first)] = replica.services.commands
+    replica.services.commands.clear()
+    place.log.append(first.record.topic, first.record.value, first.record.key)
+    tab, late = replica.client("u1"), replica.client("u1")
+    select(tab, "h2")
+    replica.append()
+    select(late)
+    replica.read()
+    assert [(each["type"], each["holdId"]) for each in received(tab)] == [("selected", "h1")]
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    assert received(late)[0]["code"] == "unavailable"
+    turn_up(place, replica, command)
     assert replica.proposed == []
 
 
@@ -400,12 +420,12 @@ def test_hold_that_its_user_has_is_not_taken_back_for_a_retry_that_was_unavailab
     there, session = place.replicas[1], place.replicas[0].client("u1")
     select(session)
     place.settle()
-    assert heard(session)[0]["type"] == "selected"
+    assert received(session)[0]["type"] == "selected"
     back = there.client("u1")
     select(back)
     [(_, command)] = there.services.commands
     there.fail()
-    assert heard(back)[0]["code"] == "unavailable"
+    assert received(back)[0]["code"] == "unavailable"
     turn_up(place, there, command)
     assert there.proposed == []
 
@@ -421,7 +441,7 @@ def test_hold_of_another_user_is_not_taken_back_for_a_claim_with_its_id(place):
     replica.read()
     turn_up(place, replica, command)
     assert replica.proposed == []
-    assert heard(one)[0]["type"] == "selected"
+    assert received(one)[0]["type"] == "selected"
 
 
 def test_claim_whose_asker_has_left_is_taken_back(place):
@@ -529,6 +549,56 @@ def test_of_any_rush_on_instances_at_any_pace_one_wins_and_its_retries_with_it(d
     assert live[0] == live[1]
     assert len(live[0]) <= 1
     assert won <= set(live[0])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavailable_before(data):
+    place, sessions, asked = Place(), [], set()
+    ids = data.draw(st.sampled_from([["h1"], ["h1", "h2"]]), "ids")
+
+    def take_back(replica):
+        def on_record(record, _):
+            if record.topic == HOLDS and isinstance(claim := read_hold_record(record), Claim):
+                replica.holds.on_claim(claim, replica.feed)
+
+        replica.feed._report = on_record
+
+    def give_up(replica):
+        pending, replica.appended[:] = list(replica.appended), []
+        for session, command, _ in pending:
+            session.on_appended(command, LogUnavailableError("It is away."))
+
+    for replica in place.replicas:
+        take_back(replica)
+    for _ in range(data.draw(st.integers(3, 16), "steps")):
+        replica = data.draw(st.sampled_from(place.replicas), "replica")
+        match data.draw(st.sampled_from(["ask", "ask", "append", "fail", "give up", "read", "propose"]), "step"):
+            case "ask":
+                replica.seconds += 10
+                sessions.append(replica.client("u1"))
+                asked.add(hold := data.draw(st.sampled_from(ids), "hold"))
+                select(sessions[-1], hold)
+            case "append":
+                replica.append()
+            case "fail":
+                replica.fail()
+            case "give up":
+                give_up(replica)
+            case "read":
+                replica.read(data.draw(st.integers(1, 2), "records"))
+            case "propose":
+                replica.append_proposed()
+    for _ in range(3):
+        place.settle()
+        for replica in place.replicas:
+            replica.append_proposed()
+    told = {each["holdId"] for session in sessions for each in received(session) if each["type"] == "selected"}
+    live = [{hold.id for hold in replica.feed.holds.live("r1")} for replica in place.replicas]
+    assert live[0] == live[1]
+    assert told <= live[0]
+    if asked == {"h1"}:
+        assert live[0] == told, "none is left of which nobody knows"
 
 
 def test_message_with_a_field_of_a_wrong_type_is_refused_by_the_name_on_the_wire(place):
