@@ -7,19 +7,12 @@ processor time of the gateway for each message, with all that it does meanwhile.
 
 import argparse
 import random
-import time
-from collections.abc import Sequence
-from contextlib import ExitStack
 
 import trio
 from attrs import Factory, define
-from load.feed import LogFeed
-from load.gateway import serving
 from load.process import Observed
-from load.workload import record
 
-from benchmarks.broker import Kafka
-from benchmarks.servers import raise_limit
+from benchmarks.exchanges import HEAD, found, measure, parser, row
 from mesaya_ws.client.session import Session, connect
 
 GUESTS = 100
@@ -42,10 +35,8 @@ class Seen:
     """Set when the next one is received."""
 
     def row(self, name: str, ends: dict[str, float]) -> str:
-        """Return a row of the table, in milliseconds."""
-        took = sorted(ends[id] - began for id, began in self.written.items())
-        places = (len(took) // 2, len(took) * 99 // 100, -1)
-        return f"| {name} | " + " | ".join(f"{took[at] * 1000:.1f}" for at in places) + " |"
+        """Return a row of the table."""
+        return row(name, (ends[id] - began for id, began in self.written.items()))
 
 
 async def join(url: str, user: str, seen: Seen, *, task_status: trio.TaskStatus[Session]) -> None:
@@ -65,18 +56,6 @@ async def write(session: Session, restaurant: str, guest: str, id: str, seen: Se
     await session.chat(restaurant, guest).publish("Is there a table on the terrace?", message_id=id)
     if seen is not None:
         seen.written[id], seen.answered[id] = began, trio.current_time()
-
-
-async def found(settings: dict[str, str], restaurants: Sequence[str]) -> None:
-    """Let the restaurants be there."""
-    async with LogFeed(settings).open() as append:
-        now = time.time_ns()
-        await append(
-            [
-                record("restaurants", "created", id, {"name": "Casa Ana", "ownerId": f"owner-{id}"}, now)
-                for id in restaurants
-            ]
-        )
 
 
 async def run(options: argparse.Namespace, settings: dict[str, str], gateway: Observed) -> None:
@@ -111,7 +90,7 @@ async def run(options: argparse.Namespace, settings: dict[str, str], gateway: Ob
         cpu = gateway.cpu() - cpu
         nursery.cancel_scope.cancel()
         print(f"{counted:,} messages in {options.conversations:,} conversations, {options.rate:g} a second, in ms:\n")
-        print("| | median | p99 | worst |\n|---|---:|---:|---:|")
+        print(HEAD)
         print(seen.row("until the answer", seen.answered))
         print(seen.row("until the other side has it", seen.received))
         print(f"\nCPU of the gateway: {cpu / counted * 1e6:.0f} µs a message.")
@@ -119,17 +98,11 @@ async def run(options: argparse.Namespace, settings: dict[str, str], gateway: Ob
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kafka", action="store_true", help="on a Kafka of its own; else on the embedded log")
-    parser.add_argument("--rate", type=float, default=100.0, help="messages a second (default: 100)")
-    parser.add_argument("--conversations", type=int, default=1000, help="(default: 1000)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for which messages count (default: 30)")
-    options = parser.parse_args()
-    raise_limit()
-    with ExitStack() as stack:
-        log = {"KAFKA_BROKERS": Kafka(stack).address()} if options.kafka else {}
-        gateway, settings = stack.enter_context(serving(MAX_SUBSCRIPTIONS=str(GUESTS), **log))
-        trio.run(run, options, settings, gateway)
+    arguments = parser(__doc__)
+    arguments.add_argument("--rate", type=float, default=100.0, help="messages a second (default: 100)")
+    arguments.add_argument("--conversations", type=int, default=1000, help="(default: 1000)")
+    arguments.add_argument("--seconds", type=float, default=30.0, help="for which messages count (default: 30)")
+    measure(run, arguments.parse_args(), MAX_SUBSCRIPTIONS=str(GUESTS))
 
 
 if __name__ == "__main__":
