@@ -304,6 +304,15 @@ def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):
     assert replica.proposed == [], "once"
 
 
+def give_up(replica, session):
+    """Let a client claim a table, and hear that it is unavailable; return its command, which may be in the log."""
+    select(session)
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    assert received(session)[-1]["code"] == "unavailable"
+    return command
+
+
 def turn_up(place, replica, command):
     """Let the log show a claim that its instance has given up, and the instance see that it has."""
     place.log.append(command.record.topic, command.record.value, command.record.key)
@@ -315,11 +324,7 @@ def turn_up(place, replica, command):
 def abandoned(place):
     """Let a claim of the first instance be read that was answered as unavailable, and its end be proposed there."""
     replica, session = place.replicas[0], place.replicas[0].client("u1")
-    select(session)
-    [(_, command)] = replica.services.commands
-    replica.fail()
-    assert received(session)[0]["code"] == "unavailable"
-    turn_up(place, replica, command)
+    turn_up(place, replica, give_up(replica, session))
     place.replicas[1].read()
     assert len(replica.proposed) == 1
     return session
@@ -352,14 +357,12 @@ def test_retry_of_what_is_being_taken_back_is_decided_by_the_log(place, abandone
 
 def test_retry_that_is_given_up_too_is_taken_back_though_its_record_is_never_read(place):
     replica, session = place.replicas[0], place.replicas[0].client("u1")
-    select(session)
-    [(_, command)] = replica.services.commands
-    replica.fail()
+    command = give_up(replica, session)
     select(session)
     turn_up(place, replica, command)
     assert replica.proposed == [], "the retry waits"
     replica.fail()
-    assert [each["code"] for each in received(session)] == ["unavailable"] * 2
+    assert received(session)[0]["code"] == "unavailable"
     replica.append_proposed()
     place.settle()
     assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
@@ -367,12 +370,7 @@ def test_retry_that_is_given_up_too_is_taken_back_though_its_record_is_never_rea
 
 def test_retry_that_is_read_after_the_first_claim_was_taken_back_is_taken_back_too(place):
     replica, session = place.replicas[0], place.replicas[0].client("u1")
-    commands = []
-    for _ in range(2):
-        select(session)
-        commands += [command for _, command in replica.services.commands]
-        replica.fail()
-    for command in commands:
+    for command in [give_up(replica, session) for _ in range(2)]:
         turn_up(place, replica, command)
     replica.append_proposed()
     place.settle()
@@ -385,10 +383,7 @@ def test_retry_that_was_read_keeps_the_hold_from_another_that_was_given_up(place
     select(one)
     [(_, first)] = replica.services.commands
     replica.services.commands.clear()
-    select(other)
-    [(_, second)] = replica.services.commands
-    replica.fail()
-    assert received(other)[0]["code"] == "unavailable"
+    second = give_up(replica, other)
     replica.services.commands.append((one, first))
     place.settle()
     assert received(one)[0]["type"] == "selected"
@@ -421,12 +416,7 @@ def test_hold_that_its_user_has_is_not_taken_back_for_a_retry_that_was_unavailab
     select(session)
     place.settle()
     assert received(session)[0]["type"] == "selected"
-    back = there.client("u1")
-    select(back)
-    [(_, command)] = there.services.commands
-    there.fail()
-    assert received(back)[0]["code"] == "unavailable"
-    turn_up(place, there, command)
+    turn_up(place, there, give_up(there, there.client("u1")))
     assert there.proposed == []
 
 
@@ -435,9 +425,7 @@ def test_hold_of_another_user_is_not_taken_back_for_a_claim_with_its_id(place):
     one, other = replica.client("u1"), replica.client("u2")
     select(one)
     replica.append()
-    select(other)
-    [(_, command)] = replica.services.commands
-    replica.fail()
+    command = give_up(replica, other)
     replica.read()
     turn_up(place, replica, command)
     assert replica.proposed == []
@@ -564,7 +552,7 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
 
         replica.feed._report = on_record
 
-    def give_up(replica):
+    def lose(replica):
         pending, replica.appended[:] = list(replica.appended), []
         for session, command, _ in pending:
             session.on_appended(command, LogUnavailableError("It is away."))
@@ -573,7 +561,7 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
         take_back(replica)
     for _ in range(data.draw(st.integers(3, 16), "steps")):
         replica = data.draw(st.sampled_from(place.replicas), "replica")
-        match data.draw(st.sampled_from(["ask", "ask", "append", "fail", "give up", "read", "propose"]), "step"):
+        match data.draw(st.sampled_from(["ask", "ask", "append", "fail", "lose", "read", "propose"]), "step"):
             case "ask":
                 replica.seconds += 10
                 sessions.append(replica.client("u1"))
@@ -583,8 +571,8 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
                 replica.append()
             case "fail":
                 replica.fail()
-            case "give up":
-                give_up(replica)
+            case "lose":
+                lose(replica)
             case "read":
                 replica.read(data.draw(st.integers(1, 2), "records"))
             case "propose":
