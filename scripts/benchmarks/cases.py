@@ -89,7 +89,7 @@ CASES = {
             {"backlog": 20_000},
         ),
         Case(
-            "unheard",
+            "no-subscriber",
             "the same, but only one of the channels has a client",
             LOGS,
             {"connections": 1, "channels": 1000, "backlog": 50_000},

@@ -83,10 +83,10 @@ def _cost(restaurants: int, listeners: int, events: int) -> float:
                 pass
 
     take(plan.setup())
-    outboxes = [Sink() for _ in range(min(CLIENTS, restaurants * listeners))]
+    sinks = [Sink() for _ in range(min(CLIENTS, restaurants * listeners))]
     for number in range(restaurants * listeners):
         channel, listener = number % restaurants, number // restaurants
-        feed.hub.subscribe(plan.channel(channel), outboxes[(channel + listener * 97) % len(outboxes)])
+        feed.hub.subscribe(plan.channel(channel), sinks[(channel + listener * 97) % len(sinks)])
     gc.freeze()
     best = float("inf")
     fed = 0

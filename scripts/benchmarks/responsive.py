@@ -213,7 +213,7 @@ def heavy() -> Iterator[Record]:
         {"x": [[0]] * 8000},
         {"x": [[[[]]]] * 4000},
         {"x": [{"a": 0}] * 5000},
-        {f"unheard_of_{number:020}": 0 for number in range(16_500)},
+        {f"unknown_{number:020}": 0 for number in range(16_500)},
         {"comment": "Muy rico. " * 90_000},
         {"comment": "ñandú " * 110_000},
     ]

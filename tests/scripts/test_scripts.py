@@ -1,7 +1,9 @@
 """The scripts run as the documentation shows them."""
 
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from tests.e2e.command import environment
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "scripts" / "benchmarks" / "RESULTS.md"]
+RESULTS = [ROOT / "scripts" / "benchmarks" / "RESULTS.md", ROOT / "tests" / "faults" / "README.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *RESULTS]
 HELPFUL = ("bench", "growth", "loadtest.py", "responsive", "kafka")
 
 
@@ -24,18 +27,36 @@ def test_every_script_that_is_shown_can_be_run():
         assert (ROOT / "scripts" / name).stat().st_mode & 0o100, name
 
 
-@pytest.mark.parametrize("name", HELPFUL)
-def test_scripts_say_how_they_are_used(name, tmp_path):
+def options(name):
+    """Return the options with which the pages show a script in their blocks."""
+    lines = re.findall(rf"^scripts/{name} (.*)$", "\n".join(page.read_text() for page in PAGES), re.MULTILINE)
+    return {word for line in lines for word in shlex.split(line, comments=True) if word.startswith("--")}
+
+
+def usage(*command, cwd):
     done = subprocess.run(
-        [ROOT / "scripts" / name, "--help"],
-        cwd=tmp_path,
-        env=environment({}),
-        capture_output=True,
-        text=True,
-        check=False,
+        [*command, "--help"], cwd=cwd, env=environment({}), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout.lower()
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", HELPFUL)
+def test_scripts_have_the_options_that_are_shown(name, tmp_path):
+    text = usage(ROOT / "scripts" / name, cwd=tmp_path)
+    assert [option for option in options(name) if not re.search(rf"{option}\b", text)] == []
+
+
+def test_tests_of_faults_have_the_options_that_are_shown():
+    text = usage(sys.executable, "-m", "pytest", "tests/faults", cwd=ROOT)
+    assert options("test") == {"--write-results"}
+    assert "--write-results" in text
+
+
+def test_options_that_are_shown_are_found():
+    assert options("bench") >= {"--turns", "--markdown", "--quick"}
+    assert options("growth") == {"--plot"}
 
 
 def test_the_reference_is_written_by_its_script(tmp_path):
