@@ -123,6 +123,11 @@ class MergingEar(SlowEar):
         await super().deliver(news)
 
 
+def kinds(ear: Ear) -> list[type]:
+    """Return what happened, without the looks, the records and their epochs."""
+    return [type(news) for news in ear.news if not isinstance(news, LogMetadata | Records | EpochsBegun)]
+
+
 @asynccontextmanager
 async def following(log: EventLog, start: Mapping[Partition, PartitionPosition] = BEGINNING) -> AsyncIterator[Ear]:
     """Follow `log` for the time of the context."""

@@ -22,6 +22,9 @@ from mesaya_ws.settings import Settings
 
 PARTITIONS = 2
 
+HASTY = Timings(refresh_interval=0.2, outage_after=1.0, connect_timeout=1.5)
+"""For tests that wait for what a follower notices by looking."""
+
 CLOSING = {"proxy_url": "direct://"}
 """The option that has a client close the sockets that get no connection, as ours do: a broker may be away."""
 

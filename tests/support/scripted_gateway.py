@@ -15,6 +15,8 @@ CHANNEL = "restaurant:1:tables"
 QUICK = Timings(max_backoff=0.0, token_interval=0.0, retry_interval=0.0)
 """Everything is tried again at once."""
 
+REFUSED = b'{"error": {"code": "origin_not_allowed", "message": "Not you."}}'
+
 connect = partial(session.connect, timings=QUICK)
 
 

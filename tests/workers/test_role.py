@@ -58,7 +58,8 @@ class Parent:
 
 
 @pytest.fixture
-def log():
+def log(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where the embedded log of presence and the state are
     return FakeLog()
 
 

@@ -19,7 +19,7 @@ Each change, why, and the tests that show it (in `tests/eventlog`):
 - connections: `reset_backoff` wants a connection, or some ports are tried 1,500 times a second: `driver/test_patches`.
 - connections: `UnthreadedLoop`, for two threads would hand over to one another: `driver/test_connections`.
 - clients: reading creates no topics; the consumer's own option for that is ignored: `driver/test_patches`.
-- clients: `interrupt` closes clients from another thread; not everything in them has a timeout: `test_kafka_faults`.
+- clients: `interrupt` closes clients from another thread; not everything in them has a timeout: `test_kafka_outages`.
 - admin: leaders are asked singly, for an error of one partition took the answers of all: `test_kafka_metadata`.
 - producer: `batched` sends all records at once; the first went alone, the others waited: `test_kafka_producer`.
 - producer: `Keys` lets a record have neither key nor value, as Kafka does: `driver/test_patches`.

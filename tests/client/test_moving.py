@@ -1,0 +1,147 @@
+"""A session that moves to another instance misses nothing, and repeats nothing."""
+
+from contextlib import suppress
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed
+
+from mesaya_ws.client.session import RefusedError
+from tests.support.scripted_gateway import CHANNEL, REFUSED, Gateway, connect, event, receive, say
+from tests.timing import PATIENCE
+
+
+async def test_session_moves_without_a_gap():
+    async def first(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        gateway.admits = trio.Event()
+        await say(websocket, type="going_away", within=5.0)
+        await say(websocket, **event(1))
+        await moved.wait()
+        with suppress(ConnectionClosed):
+            await say(websocket, **event(2))  # it comes on the other connection
+            await websocket.get_message()
+        assert websocket.closed.code == 1000
+        left.set()
+
+    async def second(websocket, received):
+        await receive(websocket, received)
+        moved.set()
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
+        await say(websocket, **event(2))
+        await receive(websocket, received)
+        await say(websocket, **event(3))
+        await trio.sleep_forever()
+
+    moved, left = trio.Event(), trio.Event()
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert (await anext(session)).data == 1
+            gateway.admits.set()
+            assert (await anext(session)).data == 2
+            await session.unsubscribe("what is said goes to the new one")
+            assert (await anext(session)).data == 3
+            await left.wait()
+    assert gateway.received[1][0] == {"type": "subscribe", "channel": CHANNEL, "position": "p1"}
+
+
+async def test_events_under_way_during_a_move_arrive_once():
+    async def first(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, type="going_away", within=5.0)
+        for number in range(1, 1000):
+            await say(websocket, **event(number))
+        await trio.sleep_forever()
+
+    async def second(websocket, received):
+        place = (await receive(websocket, received)).get("position", "p0")
+        await say(websocket, type="subscribed", channel=CHANNEL, position=place, recovered=True)
+        for number in range(int(place[1:]) + 1, 1000):
+            await say(websocket, **event(number))
+        await trio.sleep_forever()
+
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert [(await anext(session)).data for _ in range(999)] == list(range(1, 1000))
+    assert len(gateway.received) == 2
+
+
+async def test_session_stays_until_the_next_instance_accepts():
+    async def first(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="going_away", within=5.0)
+        await refused.wait()
+        await say(websocket, **event(1))
+        gateway.scripts.append(second)
+        await trio.sleep_forever()
+
+    async def second(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    class Busy(Gateway):
+        async def _serve(self, request):
+            if self.received and not self.scripts:
+                refused.set()
+            await super()._serve(request)
+
+    refused = trio.Event()
+    gateway = Busy(first)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert [(await anext(session)).data for _ in range(2)] == [1, 2]
+    assert len(gateway.received) == 2
+
+
+async def test_refusal_by_the_next_instance_keeps_the_present_connection():
+    async def first(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="going_away", within=5.0)
+        await refused.wait()
+        await say(websocket, **event(1))
+        await websocket.aclose(1012)
+
+    class Strict(Gateway):
+        async def _serve(self, request):
+            if self.received:
+                refused.set()
+                await request.reject(403, body=REFUSED)
+            else:
+                await super()._serve(request)
+
+    refused = trio.Event()
+    async with Strict(first).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert (await anext(session)).data == 1
+            with pytest.raises(RefusedError):
+                await anext(session)
+
+
+async def test_instance_that_closes_before_the_move_is_replaced():
+    async def first(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, **event(1))
+        await say(websocket, type="going_away", within=0.0)
+        await websocket.aclose(1012)
+
+    async def later(websocket, received):
+        place = (await receive(websocket, received))["position"]
+        for number in range(int(place[1:]) + 1, 100):
+            await say(websocket, **event(number))
+        with suppress(ConnectionClosed):
+            await websocket.get_message()
+
+    gateway = Gateway(first, later, later, later)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert [(await anext(session)).data for _ in range(99)] == list(range(1, 100))
