@@ -14,6 +14,7 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, decode
 from mesaya_ws.core.platform.fields import PRIVATE
+from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import encoded, in_order
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS
@@ -106,11 +107,11 @@ def test_a_rule_changes_nothing_and_says_the_same_again(stream):
             continue
         before = projections.lookup(event)
         after = projections.apply(event)
-        known = list(projections.rows()), dict(projections.names), len(projections.endings.pending)
+        known = list(rows_of(projections)), dict(projections.names), len(projections.endings.pending)
         rule = backfill_rule if event.what == FOUND else RULES[event.entity]
         first = rule(event, before, after, projections)
         assert rule(event, before, after, projections) == first
-        assert (list(projections.rows()), projections.names, len(projections.endings.pending)) == known
+        assert (list(rows_of(projections)), projections.names, len(projections.endings.pending)) == known
         projections.endings.end_all()
 
 
@@ -134,7 +135,7 @@ def test_rows_that_were_taken_are_those_that_are_known(stream, first, remembered
         assert rows == kept(projections)
         again = Projections(remembered, keep_settled_days=1)
         for row in in_order((*name, orjson.loads(value)) for name, value in rows.items()):
-            again.load(*row)
+            load_row(again, *row)
         assert kept(again) == rows
         for name, table in projections.entities.items():
             assert list(again.entities[name].alive) == list(table.alive)
@@ -144,7 +145,7 @@ def test_rows_that_were_taken_are_those_that_are_known(stream, first, remembered
 
 def kept(projections):
     """Return all rows, encoded, by table and id, which name one row each."""
-    rows = list(projections.rows())
+    rows = list(rows_of(projections))
     by_name = {(table, id): encoded(value) for table, id, value in rows}
     assert len(by_name) == len(rows)
     return by_name
@@ -197,6 +198,6 @@ def check_index(projections):
         for field in table.entity.parents:
             parents = {data.get(field) for data in table.alive.values()} - {None}
             for parent in parents:
-                assert list(table.under(field, parent)) == [
+                assert list(table.children.under(field, parent)) == [
                     id for id, data in table.alive.items() if data.get(field) == parent
                 ]

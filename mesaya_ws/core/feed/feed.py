@@ -34,6 +34,7 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.cold import CACHE_BYTES
 from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.platform.projection_rows import load_row
 from mesaya_ws.core.platform.rows import Row, integer_in
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.history import Retention
@@ -128,7 +129,7 @@ class Feed(RecordProcessor):
                         if table == EXPIRED_PARENTS:
                             expired.load(id, None if value is None else integer_in(value))
                         else:
-                            projections.load(table, id, value)
+                            load_row(projections, table, id, value)
                     except ValueError as error:
                         raise CorruptCheckpointError(str(error)) from error
                 yield

@@ -14,6 +14,7 @@ from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.cold import CACHE_BYTES, OnDisk
+from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.position import Cursor
@@ -62,7 +63,7 @@ class Known:
 
     def _rows(self) -> Iterator[Row]:
         """Yield all that is known; nothing may be processed meanwhile."""
-        yield from self._projections.rows()
+        yield from rows_of(self._projections)
         for parent, place in self._merge.expired_parents.items():
             yield EXPIRED_PARENTS, parent, place
 
@@ -101,7 +102,7 @@ class Known:
 
     def restaurant_of(self, entity: str, id: str) -> str | None:
         """Return the restaurant of a reservation or a table; None if nothing is known of it, or it was deleted."""
-        return self._projections.place(entity, self._projections.entities[entity].alive.get(id))
+        return self._projections.relations.place(entity, self._projections.entities[entity].alive.get(id))
 
     def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
         """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
@@ -119,4 +120,4 @@ class Known:
     def is_missing(self, parent: str) -> bool:
         """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
         entity, _, id = parent.partition(":")
-        return not self._projections.is_parent(entity, id)
+        return not self._projections.relations.is_parent(entity, id)

@@ -118,7 +118,7 @@ WIDE = frozenset({"restaurant", "section", "menu", "object"})
 def is_wide(event: Event, projections: Projections) -> bool:
     """Return whether an event about one of the `WIDE` concerns so much that others should run meanwhile."""
     if event.entity == "object":
-        return len(projections.entities["section_object"].under("objectId", event.id)) > PARTS_AT_ONCE
+        return len(projections.entities["section_object"].children.under("objectId", event.id)) > PARTS_AT_ONCE
     if event.entity == "restaurant":
         return returns_with_much(event, projections)
     return imaged_count(event, projections) > PARTS_AT_ONCE
@@ -182,7 +182,7 @@ def _where_open(messages: Sequence[Message], projections: Projections) -> list[M
     open_ones = []
     for message in messages:
         scope, subject, *_ = message.channel.split(":")
-        if scope != "restaurant" or projections.is_open(subject):
+        if scope != "restaurant" or projections.relations.is_open(subject):
             open_ones.append(message)
     return open_ones
 

@@ -199,7 +199,7 @@ def view_of(
     """Return what the state of a channel is taken of; `now` in milliseconds since the epoch, and by the log's clock."""
     subject = channel.subject or ""
     # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
-    if channel.is_of_restaurant and not projections.is_open(subject):
+    if channel.is_of_restaurant and not projections.relations.is_open(subject):
         subject = ""
     return View(channel, subject, projections, window, now, rules, notifications, log_now)
 

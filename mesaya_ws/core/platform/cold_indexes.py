@@ -1,7 +1,7 @@
 """What is found of entities on disk other than by id: a restaurant's by their day, and those that have settled."""
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mesaya_ws.core.platform.cold import ColdRows, OnDisk
@@ -71,7 +71,41 @@ class DraftSchedule(ColdSchedule):
         """Change nothing."""
 
 
-class Children(Mapping[str, Data]):
+class ColdChildren:
+    """The reservations that exist, by their restaurant: the only parent of what has a `schedule` in the store."""
+
+    def __init__(self, schedule: ColdSchedule, id_field: str) -> None:
+        self._schedule = schedule
+        self._id_field = id_field
+
+    def draft(self) -> "ColdChildren":
+        """Return those that there are now, whatever is changed in a draft."""
+        return ColdChildren(DraftSchedule(self._schedule), self._id_field)
+
+    def under(self, field: str, parent: str) -> Mapping[str, Data]:
+        """Return those of a restaurant, by their ids."""
+        return Reservations(self._schedule, parent, self._id_field)
+
+    def under_each(self, field: str, parents: Iterable[str]) -> Iterator[Mapping[str, Data]]:
+        """Yield the same for each of the restaurants that have any."""
+        return filter(None, (self.under(field, parent) for parent in parents))
+
+    def ids_under(self, field: str, parent: str) -> MemberIds:
+        """Return the ids of these, to be taken one after the other."""
+        return self._schedule.ids(parent)
+
+    def put(self, id: str, data: Data) -> None:
+        """Do nothing: the schedule has it."""
+
+    def remove(self, id: str, data: Data) -> None:
+        """Do nothing, either."""
+
+    def tables(self) -> tuple[dict[Any, Any], ...]:
+        """Return what is to be emptied when nobody needs it any more: nothing."""
+        return ()
+
+
+class Reservations(Mapping[str, Data]):
     """The reservations of a restaurant by their ids, in the order of their days; read as one iterates over them."""
 
     def __init__(self, schedule: ColdSchedule, restaurant: str, id_field: str) -> None:

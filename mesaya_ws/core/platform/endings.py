@@ -52,7 +52,7 @@ class Endings:
         field = table.entity.id_field
         for name in reversed(CASCADES.get(table.entity.name, ())):
             children = self._entities[name]
-            self.end(field, time, children, children.ids_under(field, id))
+            self.end(field, time, children, children.children.ids_under(field, id))
 
     def end(self, field: str, time: int | None, table: EntityTable, ids: Ids) -> None:
         """End these, with what their `field` names, at a `time`, as far as no later record is about them.
@@ -109,7 +109,7 @@ class Endings:
 
     def forget_oldest(self, table: EntityTable) -> None:
         """Forget what was deleted long ago, and what still belongs to it: that is shown to nobody."""
-        while (id := table.forget_oldest(self._remembered)) is not None:
+        while (id := table.tombstones.forget_oldest(self._remembered)) is not None:
             if id in table.alive:
                 continue
             kind, field = table.entity.name, table.entity.id_field
@@ -118,4 +118,4 @@ class Endings:
             for parts in self._entities.values():
                 for name in parts.entity.parents:
                     if name == field or (name == "entityId" and kind in IMAGED):
-                        self.end(name, None, parts, parts.ids_under(name, id))
+                        self.end(name, None, parts, parts.children.ids_under(name, id))

@@ -8,15 +8,13 @@ came, unless it must not be kept (`fields.withheld`).
 from collections.abc import Mapping
 from typing import Any
 
-from mesaya_ws.core.platform.entity import Dropped, Entity, ListType
+from mesaya_ws.core.platform.entity import Dropped, Entity, ListType, new_entity
 from mesaya_ws.core.platform.fields import (
     DROPPED,
-    FieldType,
     flag,
     listing,
     mapping,
     moment,
-    never,
     number,
     optional,
     reference,
@@ -43,47 +41,12 @@ def each(entity: str) -> ListType:
     return kept
 
 
-def _entity(
-    name: str,
-    id_field: str,
-    fields: Mapping[str, FieldType],
-    *,
-    status: str | None = None,
-    parents: tuple[str, ...] = (),
-    absent: tuple[str, ...] = (),
-    aliases: Mapping[str, str] | None = None,
-    lists: Mapping[str, ListType] | None = None,
-    remembered: tuple[str, ...] = (),
-    is_scheduled: bool = False,
-) -> Entity:
-    fields = {**fields, "createdAt": text, "updatedAt": text}
-    aliases, lists = dict(aliases or {}), dict(lists or {})
-    if status is not None:
-        fields[status] = word
-        aliases["newStatus"] = status
-    return Entity(
-        name,
-        id_field,
-        # The id is found first; a previous status belongs to one event, not to the entity.
-        {**fields, **dict.fromkeys(("id", id_field, "previousStatus", *lists), never)},
-        status,
-        parents=parents,
-        references=tuple(field for field, kind in fields.items() if kind is reference),
-        required=frozenset((*fields, *lists)).difference(absent),
-        absent=absent,
-        aliases=aliases,
-        lists=lists,
-        remembered=remembered,
-        is_scheduled=is_scheduled,
-    )
-
-
 _GEOMETRY = {"posX": number, "posY": number, "width": number, "height": number}
 
 ENTITIES: Mapping[str, Entity] = {
     entity.name: entity
     for entity in (
-        _entity(
+        new_entity(
             "restaurant",
             "restaurantId",
             status="status",
@@ -104,7 +67,7 @@ ENTITIES: Mapping[str, Entity] = {
             },
             lists={"sections": each("section")},
         ),
-        _entity(
+        new_entity(
             "section",
             "sectionId",
             status="status",
@@ -119,7 +82,7 @@ ENTITIES: Mapping[str, Entity] = {
             },
             lists={"tables": each("table")},
         ),
-        _entity(
+        new_entity(
             "table",
             "tableId",
             status="status",
@@ -134,14 +97,14 @@ ENTITIES: Mapping[str, Entity] = {
                 "isAvailable": flag,
             },
         ),
-        _entity("object", "objectId", {**_GEOMETRY, "imageId": text}),
-        _entity(
+        new_entity("object", "objectId", {**_GEOMETRY, "imageId": text}),
+        new_entity(
             "section_object",
             "sectionObjectId",
             parents=("sectionId", "objectId"),
             fields={"sectionId": reference, "objectId": reference},
         ),
-        _entity(
+        new_entity(
             "menu",
             "menuId",
             parents=("restaurantId",),
@@ -155,7 +118,7 @@ ENTITIES: Mapping[str, Entity] = {
             },
             lists={"dishes": each("dish")},
         ),
-        _entity(
+        new_entity(
             "dish",
             "dishId",
             parents=("restaurantId",),
@@ -173,7 +136,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "categoryOrder": optional(number),
             },
         ),
-        _entity(
+        new_entity(
             "review",
             "reviewId",
             parents=("restaurantId",),
@@ -185,7 +148,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "comment": optional(text),
             },
         ),
-        _entity(
+        new_entity(
             "image",
             "imageId",
             parents=("entityId",),
@@ -196,7 +159,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "entityId": reference,
             },
         ),
-        _entity(
+        new_entity(
             "reservation",
             "reservationId",
             status="status",
@@ -216,7 +179,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "numberOfGuests": number,
             },
         ),
-        _entity(
+        new_entity(
             "payment",
             "paymentId",
             status="paymentStatus",
@@ -229,7 +192,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "date": text,
             },
         ),
-        _entity(
+        new_entity(
             "subscription",
             "subscriptionId",
             status="stateSubscription",
@@ -241,8 +204,8 @@ ENTITIES: Mapping[str, Entity] = {
                 "subscriptionStartDate": text,
             },
         ),
-        _entity("plan", "subscriptionPlanId", {}),
-        _entity(
+        new_entity("plan", "subscriptionPlanId", {}),
+        new_entity(
             "owner_upgrade",
             "requestId",
             status="status",
@@ -262,7 +225,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "processedAt": optional(text),
             },
         ),
-        _entity("announcement", "announcementId", {}),
+        new_entity("announcement", "announcementId", {}),
     )
 }
 

@@ -16,6 +16,7 @@ from mesaya_ws.core.platform.fields import (
     text,
     whatever,
     withheld,
+    word,
 )
 
 Data = dict[str, Any]
@@ -103,3 +104,42 @@ class Entity:
                 else:
                     dropped[name] = data[name] is not None
         return cleaned
+
+
+def new_entity(
+    name: str,
+    id_field: str,
+    fields: Mapping[str, FieldType],
+    *,
+    status: str | None = None,
+    parents: tuple[str, ...] = (),
+    absent: tuple[str, ...] = (),
+    aliases: Mapping[str, str] | None = None,
+    lists: Mapping[str, ListType] | None = None,
+    remembered: tuple[str, ...] = (),
+    is_scheduled: bool = False,
+) -> Entity:
+    """Return a kind of entity with what all have: when they were made, and names that stand for the status.
+
+    Its whole records have all `fields`, but for those that may be `absent`.
+    """
+    fields = {**fields, "createdAt": text, "updatedAt": text}
+    aliases, lists = dict(aliases or {}), dict(lists or {})
+    if status is not None:
+        fields[status] = word
+        aliases["newStatus"] = status
+    return Entity(
+        name,
+        id_field,
+        # The id is found first; a previous status belongs to one event, not to the entity.
+        {**fields, **dict.fromkeys(("id", id_field, "previousStatus", *lists), never)},
+        status,
+        parents=parents,
+        references=tuple(field for field, kind in fields.items() if kind is reference),
+        required=frozenset((*fields, *lists)).difference(absent),
+        absent=absent,
+        aliases=aliases,
+        lists=lists,
+        remembered=remembered,
+        is_scheduled=is_scheduled,
+    )

@@ -1,6 +1,6 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import evolve
@@ -12,21 +12,22 @@ from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.change import After, Backfilled, Before
+from mesaya_ws.core.platform.backfill import backfill, find_again, forget_found
+from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.cold import ColdCapture, OnDisk, capture
 from mesaya_ws.core.platform.cold_indexes import ColdDays, ColdSchedule
 from mesaya_ws.core.platform.emptying import empty
 from mesaya_ws.core.platform.endings import ENDING, Endings
-from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
+from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.entity_table import FOUND_AT_ONCE, REMEMBERED, EntityTable
+from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.envelope import FOUND, Event
-from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.owners import Owners
 from mesaya_ws.core.platform.ranking import Ranking
-from mesaya_ws.core.platform.rows import Row, integer_in, text_in
+from mesaya_ws.core.platform.relations import Relations
 from mesaya_ws.core.platform.schedule import Schedule
 from mesaya_ws.core.platform.settled import SETTLED, Settled
+from mesaya_ws.core.platform.tombstones import REMEMBERED
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from mesaya_ws.core.platform.users import REVIEW, LoggedRoles, Users
 from mesaya_ws.core.state.tracking import Follower, Tracking
@@ -67,7 +68,7 @@ class Projections:
             name: EntityTable(entity, tracking, on_disk if name in SETTLED else None)
             for name, entity in ENTITIES.items()
         }
-        self._announcements = Ranking()
+        self.announcements = Ranking()
         self.chats = Chats(
             tracking=tracking,
             stored=None if on_disk is None else on_disk.stored,
@@ -79,9 +80,9 @@ class Projections:
         """Writes a place in one partition as a position of a channel; whoever owns the projections sets it."""
         self._remembered = remembered
         self._keep_settled_days = keep_settled_days
-        self._settled: dict[str, Settled] = {}
+        self.settled: dict[str, Settled] = {}
         if keep_settled_days is not None:
-            self._settled = {name: Settled(self.entities[name], keep_settled_days, tracking) for name in SETTLED}
+            self.settled = {name: Settled(self.entities[name], keep_settled_days, tracking) for name in SETTLED}
         self._connect(Users(tracking), Owners(self.entities, tracking))
 
     def _connect(self, users: Users, owners: Owners) -> None:
@@ -89,7 +90,8 @@ class Projections:
         self.names = users.names
         self.owners = owners
         self.owner = owners.of
-        self.endings = Endings(self.entities, owners, self._remembered, self._settled)
+        self.relations = Relations(self.entities, owners)
+        self.endings = Endings(self.entities, owners, self._remembered, self.settled)
         self._pending = self.endings.pending
 
     def draft(self) -> "Projections":
@@ -115,9 +117,9 @@ class Projections:
         field = ENTITIES[entity].id_field
         return Before(
             data,
-            entity != "restaurant" or self.is_open(id),
+            entity != "restaurant" or self.relations.is_open(id),
             self.owner(id) if entity == "restaurant" else None,
-            {part: dict(self.entities[part].under(field, id)) for part in parts},
+            {part: dict(self.entities[part].children.under(field, id)) for part in parts},
         )
 
     def apply(self, event: Event) -> After:
@@ -128,7 +130,7 @@ class Projections:
         """
         entity, id = event.entity, event.id
         if event.what == FOUND:
-            return self._backfill(event)
+            return backfill(event, self.entities, self.owners, self.relations)
         table = self.entities[entity]
         ends = event.what == "deleted"
         after = table.apply(id, event.at, event.data, event.unknown, ends=ends)
@@ -140,7 +142,7 @@ class Projections:
             self._apply_more(event, after.data)
         if not after.exists:
             self.endings.forget_oldest(table)
-        if (settled := self._settled.get(entity)) is not None:
+        if (settled := self.settled.get(entity)) is not None:
             settled.note(id)
             for ids in settled.advance(event.at[0]):
                 self.endings.forget_settled(table, ids)
@@ -160,7 +162,7 @@ class Projections:
             case "review":
                 self.users.name(REVIEW, data.get("userId"), event.data.get("userName"), event.at)
             case "announcement":
-                self._announcements.put(event.id, self.entities["announcement"].newest(event.id))
+                self.announcements.put(event.id, self.entities["announcement"].newest(event.id))
 
     def apply_user(self, event: Event) -> None:
         """Apply an event of `auth`."""
@@ -168,11 +170,11 @@ class Projections:
 
     def owner_of(self, restaurant: str) -> str | None:
         """Return who owns a restaurant now: of one that is deleted, nobody."""
-        return self.owner(restaurant) if self.is_open(restaurant) else None
+        return self.owner(restaurant) if self.relations.is_open(restaurant) else None
 
     def has_restaurant(self, restaurant: str) -> bool:
         """Return whether a restaurant is known, and not deleted."""
-        return restaurant in self._restaurants.alive
+        return restaurant in self.entities["restaurant"].alive
 
     def roles_of(self, user: str) -> LoggedRoles | None:
         """Return the roles of a user as `auth` had them last, and when."""
@@ -184,7 +186,7 @@ class Projections:
         for table in self.entities.values():
             if table.cold is not None:
                 indexes = [table.schedule.index] if isinstance(table.schedule, ColdSchedule) else []
-                settled = self._settled.get(table.entity.name)
+                settled = self.settled.get(table.entity.name)
                 if settled is not None and isinstance(settled.days, ColdDays):
                     indexes.append(settled.days.index)
                 captured.append(capture(table.cold, indexes))
@@ -206,7 +208,7 @@ class Projections:
         table = self.entities["reservation"]
         if table.schedule is not None:
             return table.schedule.since(restaurant, "")
-        return iter(table.under("restaurantId", restaurant).values())
+        return iter(table.children.under("restaurantId", restaurant).values())
 
     @property
     def schedule(self) -> Schedule | ColdSchedule:
@@ -218,64 +220,13 @@ class Projections:
     def follow_changes(self) -> Follower:
         """Return who can take the rows that change from now on, by table and id, as often as is wanted.
 
-        Followers are independent of each other. What is taken relates to `rows` like this: a table and an id name one
-        row; its last value that was taken, `encoded` (see `platform.rows`), is that which `rows` yields now, encoded;
-        None: `rows` yields it no longer; and what was never taken is as it was when one began to follow. To `load` rows
-        that were kept by their names, put them `in_order` before. What is loaded is noted as well, unless the tracking
-        is `paused`. Neither has what conversations hold (`chats.rows`).
+        Followers are independent of each other. What is taken relates to `projection_rows.rows_of` like this: a table
+        and an id name one row; its last value that was taken, `encoded` (see `platform.rows`), is that which `rows_of`
+        yields now, encoded; None: it is yielded no longer; and what was never taken is as it was when one began to
+        follow. To load rows that were kept by their names, put them `in_order` before. What is loaded is noted as well,
+        unless the tracking is `paused`. Neither has what conversations hold (`chats.rows`).
         """
         return self._tracking.follow(without=CHAT_TABLES)
-
-    def rows(self) -> Iterator[Row]:
-        """Yield all that is known but chat, by table; no event may be applied meanwhile. See `follow_changes`."""
-        for table, latest in self._latest().items():
-            for id, entry in latest.entries.items():
-                yield table, id, entry
-        for id, owner in self.owners.found.items():
-            yield "found_owner", id, owner
-        for entities in self.entities.values():
-            yield from entities.rows()
-        for name, settled in self._settled.items():
-            yield "settled", name, settled.row()
-        for id, row in self.acks.rows():
-            yield "ack", id, row
-        for id, row in self.holds.rows():
-            yield "hold", id, row
-
-    def _latest(self) -> dict[str, Latest[Any]]:
-        return {**self.users.latest(), "assigned": self.owners.assigned}
-
-    def load(self, table: str, id: str, value: Any) -> None:
-        """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""
-        kind, _, entity = table.partition("/")
-        try:
-            if kind in ("alive", "gone", "found"):
-                self.entities[entity].load(kind, id, value)
-                if entity == "announcement":
-                    self._announcements.put(id, self.entities[entity].newest(id))
-                elif entity in self._settled:
-                    self._settled[entity].note(id)
-            elif table == "places":
-                self.entities[id].next_place = integer_in(value)
-            elif table == "settled":
-                if id in self._settled:
-                    self._settled[id].load(value)
-            elif table == "ack":
-                self.acks.load(id, value)
-            elif table == "hold":
-                self.holds.load(id, value)
-            elif table in CHAT_TABLES:
-                self.chats.load(table, id, value)
-            elif table == "chat":
-                pass  # of former checkpoints: the topic says it, which is read from its beginning
-            elif table == "found_owner":
-                self.owners.found[id] = text_in(value)
-            elif kind == "called":
-                self.users.load_name(entity, id, value)
-            else:
-                {"roles": self.users.load_roles, "assigned": self.owners.load_assigned}[table](id, value)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{table} holds no such row") from error
 
     def replaced(self, topic: str) -> Iterator[None]:
         """Forget what only `topic` has said, of which nothing is left, yielding often; nothing may be applied then."""
@@ -288,23 +239,20 @@ class Projections:
             yield from table.discard()
             on_disk = None if table.cold is None else evolve(table.cold.on_disk, anew=True)
             fresh = self.entities[entity.name] = EntityTable(entity, self._tracking, on_disk)
-            for number, (id, data) in enumerate(table.found.items(), 1):
-                fresh.find(id, data)
-                if number % FOUND_AT_ONCE == 0:
-                    yield
+            yield from find_again(fresh, table.found)
             gone += table.tables()
-            if (settled := self._settled.get(entity.name)) is not None and self._keep_settled_days is not None:
+            if (settled := self.settled.get(entity.name)) is not None and self._keep_settled_days is not None:
                 gone += settled.tables()
-                self._settled[entity.name] = begun = Settled(fresh, self._keep_settled_days, self._tracking)
+                self.settled[entity.name] = begun = Settled(fresh, self._keep_settled_days, self._tracking)
                 self._tracking.table("settled").note(entity.name, begun.row())
         if topic == PARENTS_TOPIC:
             yield from self.owners.forget_found()
             for table in self.entities.values():
-                yield from table.forget_found()
+                yield from forget_found(table)
         if topic == topic_of("owner-upgrade"):
             yield from self.owners.forget_assigned()
         if topic == topic_of("announcements"):
-            announced, self._announcements = self._announcements, announced
+            announced, self.announcements = self.announcements, announced
         if topic == CHAT:
             former, self.chats = self.chats, self.chats.anew()
             yield from former.discard()
@@ -319,33 +267,7 @@ class Projections:
     def latest_announcements(self, count: int) -> list[Data]:
         """Return the `count` announcements with the last records, in the order of those, the latest one last."""
         alive = self.entities["announcement"].alive
-        return [alive[id] for id in self._announcements.last(count)]
-
-    def _backfill(self, event: Event) -> After:
-        """Apply what the platform's API says of a restaurant or a section, as far as no record has said anything of it.
-
-        Nothing comes back that was deleted, also not with its restaurant, and no table from another section.
-        """
-        table, id, given = self.entities[event.entity], event.id, event.data
-        backfilled = Backfilled(False, [])
-        if event.entity == "restaurant":
-            if (owner := given.get("ownerId")) is not None:
-                self.owners.find(id, owner)
-        elif id in table.alive or id not in table.gone:
-            place = self.place("section", table.alive.get(id)) or given.get("restaurantId")
-            if place is not None and self.is_open(place):
-                backfilled = self._backfill_section(id, given)
-        return After(table.alive.get(id, given), False, id in table.alive, backfilled)
-
-    def _backfill_section(self, id: str, given: Data) -> Backfilled:
-        is_new = self.entities["section"].find(id, {name: value for name, value in given.items() if name != "tables"})
-        tables = []
-        for row in given.get("tables", ()):
-            table_id = row["tableId"]
-            is_here = self._tables.alive.get(table_id, {}).get("sectionId", id) == id
-            if self._tables.find(table_id, row | {"sectionId": id}) and is_here:
-                tables.append(table_id)
-        return Backfilled(is_new, tables)
+        return [alive[id] for id in self.announcements.last(count)]
 
     def _apply_dishes(self, menu: Event, restaurant: str | None) -> None:
         """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
@@ -362,56 +284,5 @@ class Projections:
         self.endings.end_under(table, event.id, time)
         if event.entity == "section":
             # The record's own tables: where they stand may not be known.
-            self.endings.end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)][::-1])
-
-    @property
-    def _restaurants(self) -> EntityTable:
-        return self.entities["restaurant"]
-
-    @property
-    def _tables(self) -> EntityTable:
-        return self.entities["table"]
-
-    def listed(self, section: Data) -> list[Data]:
-        """Return the tables that a section names itself, without those that are known to stand elsewhere by now."""
-        here, alive = section["sectionId"], self._tables.alive
-        return [
-            table
-            for table in section.get("tables", ())
-            if alive.get(table["tableId"], table).get("sectionId", here) == here
-        ]
-
-    def is_parent(self, entity: str, id: str) -> bool:
-        """Return whether enough is known of an entity to say whom its parts concern: of restaurants, who owns them."""
-        if entity == "restaurant" and (id in self.owners.assigned.entries or id in self.owners.found):
-            return True
-        table = self.entities.get(entity)
-        return self.kind_of(id, IMAGED) is not None if table is None else table.knows(id)
-
-    def is_open(self, restaurant: str) -> bool:
-        """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""
-        table = self._restaurants
-        return restaurant not in table.gone or restaurant in table.alive
-
-    def place(self, entity: str, data: Mapping[str, Any] | None) -> str | None:
-        """Return the restaurant that an entity belongs to now, directly or by what it is a part of; None if unknown."""
-        if data is None:
-            return None
-        if entity == "image":
-            return self.place_of_images(data.get("entityId"))
-        if entity in ("table", "section_object"):
-            data = self.entities["section"].alive.get(data.get("sectionId", ""))
-        return data.get("restaurantId") if data is not None else None
-
-    def kind_of(self, id: str, kinds: Iterable[str]) -> str | None:
-        """Return which of the `kinds` something is that is known by its id alone; one that exists goes first."""
-        tables = [self.entities[name] for name in kinds]
-        for table in tables:
-            if id in table.alive:
-                return table.entity.name
-        return next((table.entity.name for table in tables if id in table.gone), None)
-
-    def place_of_images(self, id: str | None) -> str | None:
-        """Return the restaurant that the images of something belong to now; None if unknown."""
-        kind = None if id is None else self.kind_of(id, IMAGED)
-        return None if kind is None or id is None else self.place(kind, self.entities[kind].alive.get(id))
+            standing = [table["tableId"] for table in self.relations.listed(data)]
+            self.endings.end("sectionId", time, self.entities["table"], standing[::-1])

@@ -86,7 +86,9 @@ def dependencies_before(event: Event, projections: Projections) -> DependenciesB
     if subject is None:
         return DependenciesBefore(None, False, None, parents, awaits) if parents else _NOTHING
     gave = gives(*subject, projections)
-    return DependenciesBefore(subject, gave is not None or projections.is_parent(*subject), gave, parents, awaits)
+    return DependenciesBefore(
+        subject, gave is not None or projections.relations.is_parent(*subject), gave, parents, awaits
+    )
 
 
 def _moves(event: Event, projections: Projections) -> bool:
@@ -155,7 +157,7 @@ def add_dependencies(
 def _own_channels(event: Event, projections: Projections) -> Iterator[str]:
     """Yield the channels of those whom a record names itself."""
     kind = _OWN_CHANNEL.get(event.entity)
-    if kind is not None and (place := projections.place(event.entity, event.data)) is not None:
+    if kind is not None and (place := projections.relations.place(event.entity, event.data)) is not None:
         yield restaurant_channel(place, kind)
         if event.entity in IMAGED:
             yield restaurant_channel(place, "info")

@@ -42,9 +42,9 @@ def gives(kind: str, id: str, projections: Projections) -> Given:
     """Return what its parts need of a parent; None if it is not known, or is of no use to them (any more)."""
     table = projections.entities[kind]
     if kind == "restaurant":
-        if not projections.is_parent(kind, id):
+        if not projections.relations.is_parent(kind, id):
             return None
-        state = "closed" if not projections.is_open(id) else "open" if id in table.alive else "unseen"
+        state = "closed" if not projections.relations.is_open(id) else "open" if id in table.alive else "unseen"
         return state, projections.owner(id)
     data = table.last(id) if kind in _LASTING else table.alive.get(id)
     return None if data is None else given_by(kind, data, projections)
@@ -52,7 +52,7 @@ def gives(kind: str, id: str, projections: Projections) -> Given:
 
 def given_by(kind: str, data: Mapping[str, Any], projections: Projections) -> Given:
     """Return what parts need of a parent with such `data`."""
-    place, names = projections.place(kind, data), GIVES[kind]
+    place, names = projections.relations.place(kind, data), GIVES[kind]
     return (place, data.get(names[0])) if names else (place,)
 
 

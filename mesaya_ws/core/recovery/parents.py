@@ -59,8 +59,8 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
                 known = projections.entities[event.entity].last(event.id) or {}
             id = known.get(name)
         if id is not None:
-            kind = kinds[0] if len(kinds) == 1 else projections.kind_of(id, kinds) or PARTS
-            if not projections.is_parent(kind, id):
+            kind = kinds[0] if len(kinds) == 1 else projections.relations.kind_of(id, kinds) or PARTS
+            if not projections.relations.is_parent(kind, id):
                 return f"{kind}:{id}"
             missing = depends_on(kind, id, projections)[1] if kind in PARENTS else ()
             return missing[0] if missing else None
@@ -86,9 +86,9 @@ def depends_on_by(
     for field, kinds in PARENTS[entity]:
         if (parent := data.get(field)) is None:
             continue
-        kind = kinds[0] if len(kinds) == 1 else projections.kind_of(parent, kinds) or PARTS
+        kind = kinds[0] if len(kinds) == 1 else projections.relations.kind_of(parent, kinds) or PARTS
         name = f"{kind}:{parent}"
-        if not projections.is_parent(kind, parent):
+        if not projections.relations.is_parent(kind, parent):
             return (name,), (name,)
         if kind not in PARENTS:
             return (name,), ()

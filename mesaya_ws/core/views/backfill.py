@@ -82,7 +82,7 @@ def _sections(row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 def backfill_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
     """Return what is new of a section; who owns a restaurant is said to nobody."""
-    left, there = projections.place("section", before.data), event.data.get("restaurantId")
+    left, there = projections.relations.place("section", before.data), event.data.get("restaurantId")
     here = left or there
     if event.entity == "restaurant" or here is None or after.backfilled is None:
         return Outcome((), Disposition.BACKFILLED)
@@ -95,7 +95,8 @@ def backfill_rule(event: Event, before: Before, after: After, projections: Proje
         if left is None:
             # What came before its section has been published nowhere yet.
             come, objects = (
-                dict(projections.entities[kind].under("sectionId", event.id)) for kind in ("table", "section_object")
+                dict(projections.entities[kind].children.under("sectionId", event.id))
+                for kind in ("table", "section_object")
             )
         parts = len(come) + len(objects)
         shown = entering(what, after.data, come, objects)

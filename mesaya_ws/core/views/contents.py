@@ -87,7 +87,7 @@ def alive_under(kind: str, field: str, parents: Iterable[str], projections: Proj
     """Return the entities of a kind whose `field` names one of the `parents`."""
     entities = projections.entities[kind]
     # Of tens of thousands, in a few milliseconds: so they are copied as they stand, and rendered later.
-    return list(chain.from_iterable(map(_values, entities.under_each(field, parents))))
+    return list(chain.from_iterable(map(_values, entities.children.under_each(field, parents))))
 
 
 def read_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> Unread:
@@ -98,7 +98,7 @@ def read_under(kind: str, field: str, parents: Iterable[str], projections: Proje
         entities, rest = projections.entities[kind], iter(parents)
         while some := list(islice(rest, READ_AT_ONCE)):
             looked_at = len(some)
-            children = chain.from_iterable(map(_values, entities.under_each(field, some)))
+            children = chain.from_iterable(map(_values, entities.children.under_each(field, some)))
             while more := list(islice(children, READ_AT_ONCE)):
                 found.extend(more)
                 yield looked_at + len(more)
@@ -125,4 +125,4 @@ def read_derived(entities: Iterator[Data], derive: Callable[[Data], State | None
 
 def count_under(kind: str, restaurant: str, projections: Projections) -> int:
     """Return how many entities of a kind name a restaurant."""
-    return len(projections.entities[kind].under("restaurantId", restaurant))
+    return len(projections.entities[kind].children.under("restaurantId", restaurant))

@@ -25,7 +25,7 @@ furniture_rule = part_rule("tables", "sectionId")
 def section_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
     """Return what a section says, with what stands in it where that comes or goes along."""
     former, data = before.data, after.data
-    left, here = projections.place("section", former), projections.place("section", data)
+    left, here = projections.relations.place("section", former), projections.relations.place("section", data)
     tables, objects = before.parts["table"], before.parts["section_object"]
     parts = len(tables) + len(objects)
 
@@ -66,7 +66,7 @@ def section_rule(event: Event, before: Before, after: After, projections: Projec
 def _leaving(section: Data, tables: Mapping[str, Data], objects: Mapping[str, Data], projections: Projections) -> Data:
     """Return what is said of a section that goes with all that stands in it."""
     # The record's own tables too: some of them may have been there before the log began.
-    listed = dict.fromkeys(table["tableId"] for table in projections.listed(section))
+    listed = dict.fromkeys(table["tableId"] for table in projections.relations.listed(section))
     # Of many, most of the time went into looking for those that come twice.
     others = [id for id in tables if id not in listed] if listed else tables
     leaving = section | {"tableIds": [*listed, *others]}
@@ -98,7 +98,7 @@ def object_rule_in_steps(event: Event, before: Before, after: After, projections
             yield
     ids: dict[str, list[str]] = {}
     for number, (section, children) in enumerate(sections.items(), 1):
-        restaurant = projections.place("section_object", {"sectionId": section})
+        restaurant = projections.relations.place("section_object", {"sectionId": section})
         if restaurant is not None:
             ids.setdefault(restaurant, []).extend(children)
         if number % PARTS_AT_ONCE == 0:
@@ -123,7 +123,7 @@ def object_rule_in_steps(event: Event, before: Before, after: After, projections
 
 def plan_contents(restaurant: str, projections: Projections) -> Contents:
     """Return the sections of a restaurant, and the tables and pieces of furniture in them, which are to be read."""
-    sections = projections.entities["section"].under("restaurantId", restaurant)
+    sections = projections.entities["section"].children.under("restaurantId", restaurant)
     return {
         "sections": list(sections.values()),
         "tables": read_under("table", "sectionId", sections, projections),
@@ -139,11 +139,13 @@ def tables_state(view: View) -> State:
 
 def plan_size(restaurant: str, projections: Projections, enough: int) -> int:
     """Return how many these are; with more than `enough`, it need not be exact."""
-    sections = projections.entities["section"].under("restaurantId", restaurant)
+    sections = projections.entities["section"].children.under("restaurantId", restaurant)
     if len(sections) > enough:
         return len(sections)
     furniture = (projections.entities[kind] for kind in ("table", "section_object"))
-    return len(sections) + sum(sum(map(len, entities.under_each("sectionId", sections))) for entities in furniture)
+    return len(sections) + sum(
+        sum(map(len, entities.children.under_each("sectionId", sections))) for entities in furniture
+    )
 
 
 def can_conflate(channel: Channel) -> bool:

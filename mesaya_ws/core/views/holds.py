@@ -25,7 +25,7 @@ def hold_rule(said: HoldRecord, event: Interaction, projections: Projections) ->
     transitions = projections.holds.apply(said, offset, at)
     messages: list[Message] = []
     for restaurant in dict.fromkeys(each.hold.restaurant for each in transitions):
-        if projections.is_open(restaurant):
+        if projections.relations.is_open(restaurant):
             own = [each for each in transitions if each.hold.restaurant == restaurant]
             messages += _messages(restaurant, own, said, event, projections)
     changes_nothing = not transitions and not isinstance(said, Attach | Detach)

@@ -48,7 +48,7 @@ def imaged_count(event: Event, projections: Projections) -> int:
     """Return how many things can have images that go where an entity goes: itself, and its parts."""
     match event.entity:
         case "section":
-            tables = projections.entities["table"].under("sectionId", event.id)
+            tables = projections.entities["table"].children.under("sectionId", event.id)
             return 1 + len(tables) + len(event.data.get("tables", ()))
         case "menu":
             return 1 + len(event.data.get("dishes", ()))
@@ -59,7 +59,7 @@ def _imaged_by(event: Event, projections: Projections) -> Iterable[str]:
     """Return the ids of these; some come twice."""
     match event.entity:
         case "section":
-            tables = projections.entities["table"].under("sectionId", event.id)
+            tables = projections.entities["table"].children.under("sectionId", event.id)
             return chain((event.id,), tables, (table["tableId"] for table in event.data.get("tables", ())))
         case "menu":
             return [event.id, *(dish["dishId"] for dish in event.data.get("dishes", ()))]
@@ -72,14 +72,14 @@ def _images_of(parts: Iterable[str], projections: Projections) -> dict[str, tupl
     images = projections.entities["image"]
     # All images of one part belong to one restaurant: to ask for each of them would take a hundred times as long.
     return {
-        part: (projections.place_of_images(part), list(under))
+        part: (projections.relations.place_of_images(part), list(under))
         for part in parts
-        if (under := images.under("entityId", part))
+        if (under := images.children.under("entityId", part))
     }
 
 
 def _place(event: Event, projections: Projections) -> str | None:
-    return projections.place(event.entity, projections.entities[event.entity].alive.get(event.id))
+    return projections.relations.place(event.entity, projections.entities[event.entity].alive.get(event.id))
 
 
 class MovedImages:
@@ -92,7 +92,7 @@ class MovedImages:
     def note(self, parts: Iterable[tuple[str, tuple[str | None, list[str]]]], projections: Projections) -> None:
         """Take note of the images of some parts, by where these were before."""
         for part, (was, along) in parts:
-            here = projections.place_of_images(part)
+            here = projections.relations.place_of_images(part)
             if was == here:
                 continue
             if was is not None:
@@ -150,7 +150,7 @@ def info_size(restaurant: str, projections: Projections, enough: int) -> int:
     if size > enough:
         return size
     images = projections.entities["image"]
-    return size + sum(map(len, images.under_each("entityId", _imaged_parts(restaurant, projections))))
+    return size + sum(map(len, images.children.under_each("entityId", _imaged_parts(restaurant, projections))))
 
 
 def _parts_to_search(restaurant: str, projections: Projections) -> Iterable[str]:
@@ -161,7 +161,7 @@ def _parts_to_search(restaurant: str, projections: Projections) -> Iterable[str]
 def _imaged_parts(restaurant: str, projections: Projections) -> Iterable[str]:
     """Return the ids of all that can have an image: a restaurant, and its parts."""
     entities = projections.entities
-    sections = entities["section"].under("restaurantId", restaurant)
-    tables = chain.from_iterable(entities["table"].under_each("sectionId", sections))
-    menus, dishes = (entities[kind].under("restaurantId", restaurant) for kind in ("menu", "dish"))
+    sections = entities["section"].children.under("restaurantId", restaurant)
+    tables = chain.from_iterable(entities["table"].children.under_each("sectionId", sections))
+    menus, dishes = (entities[kind].children.under("restaurantId", restaurant) for kind in ("menu", "dish"))
     return chain((restaurant,), sections, tables, menus, dishes)

@@ -27,7 +27,7 @@ def payment_rule(event: Event, before: Before, after: After, projections: Projec
     channels = []
     if (reservation := data.get("reservationId")) is not None:
         booked = entities["reservation"].last(reservation) or {}
-        if (restaurant := projections.place("reservation", booked)) is not None:
+        if (restaurant := projections.relations.place("reservation", booked)) is not None:
             channels.append(restaurant_channel(restaurant, "reservations"))
         if (guest := booked.get("userId")) is not None:
             channels.append(user_channel(guest))

@@ -21,12 +21,12 @@ def part_rule(kind: str, belongs_by: str = "restaurantId", otherwise: Dispositio
     def rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
         entity, timestamp = event.entity, event.timestamp
         former, data = before.data, after.data
-        here = projections.place(entity, data)
+        here = projections.relations.place(entity, data)
         if former is not None and former.get(belongs_by) == data.get(belongs_by):
             left = here
         else:
             # Of whom it is a part does not change where that is.
-            left = projections.place(entity, former)
+            left = projections.relations.place(entity, former)
         if not after.exists:
             if after.is_late and former is None:
                 return outcome_of((), otherwise)

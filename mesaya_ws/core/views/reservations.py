@@ -52,13 +52,13 @@ def reservation_rule(event: Event, before: Before, after: After, projections: Pr
     if not after.exists:
         what = "deleted"
     shown = with_status_change(what, previous, show_reservation(data, projections.names))
-    here, guest = projections.place("reservation", data), data.get("userId")
+    here, guest = projections.relations.place("reservation", data), data.get("userId")
     messages = []
     if here is not None:
         messages.append(Message(restaurant_channel(here, "reservations"), f"reservation.{what}", timestamp, shown))
     if guest is not None:
         messages.append(Message(user_channel(guest), f"reservation.{what}", timestamp, shown))
-    if former is not None and (left := projections.place("reservation", former)) is not None and left != here:
+    if former is not None and (left := projections.relations.place("reservation", former)) is not None and left != here:
         lost = show_reservation(former, projections.names)
         messages.append(Message(restaurant_channel(left, "reservations"), "reservation.deleted", timestamp, lost))
     return outcome_of(messages)

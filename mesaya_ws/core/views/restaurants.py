@@ -38,7 +38,7 @@ def returns_with_much(event: Event, projections: Projections) -> bool:
         newest = projections.entities["restaurant"].newest(event.id)
         returns = newest is not None and event.at < newest
     else:
-        returns = not projections.is_open(event.id)
+        returns = not projections.relations.is_open(event.id)
     return returns and (
         info_size(event.id, projections, PARTS_AT_ONCE) > PARTS_AT_ONCE
         or projections.schedule.count_since(event.id, "", PARTS_AT_ONCE + 1) > PARTS_AT_ONCE

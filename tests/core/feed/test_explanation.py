@@ -16,6 +16,7 @@ from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
+from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.core.platform.projections import Projections
 from tests.support.log import Platform, record
 
@@ -59,7 +60,7 @@ def test_explanation_is_what_becomes_of_the_record_and_changes_nothing(name):
         ]
         projections.endings.end_all()
         asked_never.endings.end_all()
-    assert list(projections.rows()) == list(asked_never.rows())
+    assert list(rows_of(projections)) == list(rows_of(asked_never))
 
 
 def test_nothing_changes_when_only_asked():
@@ -68,10 +69,10 @@ def test_nothing_changes_when_only_asked():
     for each in said[: len(said) // 2]:
         process(decode(each), platform.projections)
         platform.projections.endings.end_all()
-    before = orjson.dumps(list(platform.projections.rows()))
+    before = orjson.dumps(list(rows_of(platform.projections)))
     for each in said:
         explain(each, platform.projections)
-    assert orjson.dumps(list(platform.projections.rows())) == before
+    assert orjson.dumps(list(rows_of(platform.projections))) == before
 
 
 def restaurant():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.cold import CACHE_BYTES, ColdRows, OnDisk, known_in
+from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import encoded
 from mesaya_ws.core.platform.settled import DAY
@@ -59,14 +60,14 @@ class Disk:
             if table not in ("alive/reservation", "alive/payment"):
                 rows = [(table, id, orjson.loads(value)) for id, value in self.store.rows(table)]
                 for row in sorted(rows, key=lambda row: row[2][-1] if isinstance(row[2], list) else 0):
-                    other.projections.load(*row)
+                    load_row(other.projections, *row)
         other.follower.take()
         return other
 
 
 def known(projections):
     """Return all that is known, by table and id."""
-    return {(table, id): encoded(value) for table, id, value in projections.rows()}
+    return {(table, id): encoded(value) for table, id, value in rows_of(projections)}
 
 
 def story(random, count):
@@ -153,10 +154,11 @@ def check(memory, disk):
             coming = list(memory.schedule.since(restaurant, day))
             assert list(disk.schedule.since(restaurant, day)) == coming
             assert disk.schedule.count_since(restaurant, day, 3) == min(3, len(coming))
-        under = memory.entities["reservation"].under("restaurantId", restaurant)
-        assert dict(disk.entities["reservation"].under("restaurantId", restaurant)) == under
+        under = memory.entities["reservation"].children.under("restaurantId", restaurant)
+        assert dict(disk.entities["reservation"].children.under("restaurantId", restaurant)) == under
         ids = [
-            table.ids_under("restaurantId", restaurant) for table in (p.entities["reservation"] for p in (memory, disk))
+            table.children.ids_under("restaurantId", restaurant)
+            for table in (p.entities["reservation"] for p in (memory, disk))
         ]
         assert (
             taken(ids[0]) == taken(ids[1]) == [each["reservationId"] for each in memory.schedule.since(restaurant, "")]

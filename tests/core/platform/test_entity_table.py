@@ -27,9 +27,9 @@ def test_children_are_found_by_their_parent(tables):
         tables.apply(id, (0, 0, 0), {"sectionId": "s"})
     tables.apply("t2", (0, 0, 1), {"sectionId": "other"})
     tables.apply("t1", (1, 0, 0), {}, ends=True)
-    assert list(tables.under("sectionId", "s")) == ["t3"]
-    assert list(tables.under("sectionId", "other")) == ["t2"]
-    assert list(tables.under("sectionId", "unknown")) == []
+    assert list(tables.children.under("sectionId", "s")) == ["t3"]
+    assert list(tables.children.under("sectionId", "other")) == ["t2"]
+    assert list(tables.children.under("sectionId", "unknown")) == []
 
 
 def test_who_gets_another_parent_is_the_last_that_came(objects):
@@ -37,14 +37,14 @@ def test_who_gets_another_parent_is_the_last_that_came(objects):
         objects.put(id, {"sectionId": "s", "objectId": "o"})
     objects.put("x", {"sectionId": "s", "objectId": "other"})
     objects.put("y", {"sectionId": "s", "objectId": "o", "n": 1})
-    assert list(objects.alive) == list(objects.under("sectionId", "s")) == ["y", "z", "x"]
-    assert list(objects.under("objectId", "o")) == ["y", "z"]
+    assert list(objects.alive) == list(objects.children.under("sectionId", "s")) == ["y", "z", "x"]
+    assert list(objects.children.under("objectId", "o")) == ["y", "z"]
 
 
 def test_who_has_no_parent_is_nobodys_child(tables):
     tables.put("t", {"sectionId": "s"})
     tables.put("t", {"capacity": 4})
-    assert list(tables.under("sectionId", "s")) == []
+    assert list(tables.children.under("sectionId", "s")) == []
     assert tables.last("t") == {"capacity": 4}
 
 
@@ -74,8 +74,8 @@ def test_who_comes_again_exists(tables):
 def test_the_first_that_were_deleted_are_forgotten(tables):
     for number in range(4):
         tables.apply(f"t{number}", (number, 0, number), {}, ends=True)
-    assert tables.forget_oldest(remembered=3) == "t0"
-    assert tables.forget_oldest(remembered=3) is None
+    assert tables.tombstones.forget_oldest(remembered=3) == "t0"
+    assert tables.tombstones.forget_oldest(remembered=3) is None
     assert not tables.knows("t0")
     assert tables.knows("t1")
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, Endings
+from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.users import LoggedRoles
 from tests.steps import calls
@@ -64,11 +65,11 @@ def test_what_is_known_can_be_kept_and_taken_in_again(platform):
         user("u", "Ana", roles=("OWNER",)),
     )
     other = Projections()
-    for table, id, value in platform.rows():
-        other.load(table, id, orjson.loads(orjson.dumps(value)))
-    assert list(map(orjson.dumps, other.rows())) == list(map(orjson.dumps, platform.rows()))
+    for table, id, value in rows_of(platform):
+        load_row(other, table, id, orjson.loads(orjson.dumps(value)))
+    assert list(map(orjson.dumps, rows_of(other))) == list(map(orjson.dumps, rows_of(platform)))
     assert other.names == platform.names == {"u": "Ana"}
-    assert list(other.entities["table"].under("sectionId", "s")) == ["t2", "t1"]
+    assert list(other.entities["table"].children.under("sectionId", "s")) == ["t2", "t1"]
     assert other.owner("R2") == "u"
     assert other.roles_of("u") == platform.roles_of("u") == LoggedRoles(0, ("OWNER",))
 
@@ -90,7 +91,7 @@ def test_what_is_known_can_be_kept_and_taken_in_again(platform):
 )
 def test_a_row_that_is_none_is_refused(platform, row):
     with pytest.raises(ValueError, match="holds no such row"):
-        platform.load(*row)
+        load_row(platform, *row)
 
 
 def test_the_deletion_of_a_restaurant_takes_what_is_in_it(platform):
@@ -158,13 +159,13 @@ def test_the_place_of_things(platform, entity, data):
         event("menu.created", "m", restaurantId="R"),
         event("dish.created", "d", restaurantId="R"),
     )
-    assert platform.place(entity, data) == "R"
+    assert platform.relations.place(entity, data) == "R"
 
 
 @pytest.mark.parametrize("data", [None, {}, {"entityId": None}, {"entityId": "x"}, {"sectionId": "s"}])
 def test_the_place_of_what_belongs_nowhere(platform, data):
     for entity in ("image", "table", "menu"):
-        assert platform.place(entity, data) is None
+        assert platform.relations.place(entity, data) is None
 
 
 def test_users_are_called_what_was_said_last(platform):
@@ -258,7 +259,7 @@ def test_in_whatever_pieces_it_ends_the_same_is_known(steps, most):
                     if step == "end_some":
                         platform.endings.end_some()
             platform.endings.end_all()
-        known.append(list(platform.rows()))
+        known.append(list(rows_of(platform)))
     assert known[0] == known[1]
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
+from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.settled import DAY, SETTLED
 from tests.support.log import event
@@ -21,7 +22,7 @@ def at(day, number=0):
 
 def known(projections):
     """Return all that is known, as a checkpoint has it; the order of what came in another order apart."""
-    rows = ((table, id, value[:-1] if table != "settled" else value) for table, id, value in projections.rows())
+    rows = ((table, id, value[:-1] if table != "settled" else value) for table, id, value in rows_of(projections))
     return sorted(orjson.dumps(row, option=orjson.OPT_SORT_KEYS) for row in rows)
 
 
@@ -38,8 +39,8 @@ def apply(projections, *events):
 def restarted(projections):
     """Return projections that have begun with a checkpoint."""
     again = new()
-    for row in projections.rows():
-        again.load(*row)
+    for row in rows_of(projections):
+        load_row(again, *row)
     return again
 
 
@@ -131,13 +132,13 @@ def test_what_is_forgotten_is_in_no_checkpoint_and_many_are_forgotten_in_pieces(
     projections = new()
     for number in range(1000):
         projections.apply(booked(f"r{number}", 0, number))
-    before = len(list(projections.rows()))
+    before = len(list(rows_of(projections)))
     days = days_pass(KEEP + 2)
     apply(projections, *days[:-1])
     projections.apply(days[-1])
     assert projections.endings.pending, "200 at once"
     assert sum(1 for _ in projections.endings.end_in_steps()) >= 3
-    assert len(list(projections.rows())) == before - 1000 + len(days)
+    assert len(list(rows_of(projections))) == before - 1000 + len(days)
 
 
 KINDS = st.sampled_from(sorted(SETTLED))

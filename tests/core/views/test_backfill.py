@@ -10,6 +10,7 @@ from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event, decode
+from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from mesaya_ws.core.recovery.parents import missing_parent
@@ -169,7 +170,7 @@ def test_what_records_have_spoken_of_is_not_backfilled(platform, decoded):
 
 
 def sent_rows(platform):
-    return [row for row in platform.projections.rows() if not row[0].startswith("found")]
+    return [row for row in rows_of(platform.projections) if not row[0].startswith("found")]
 
 
 def test_what_is_new_of_a_known_section_is_published(platform):

@@ -9,6 +9,7 @@ from mesaya_ws.core.interactions.hold_records import Attach, Claim, Convert, Exp
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, decode
+from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import SnapshotRules
 from tests.described import problem
@@ -135,6 +136,6 @@ def test_holds_are_among_what_a_checkpoint_keeps():
     place, other = Place(), Projections()
     place.receives(claim(slot=SLOT))
     place.receives(claim("h2", user="u2"))
-    for row in place.projections.rows():
-        other.load(*row)
-    assert list(other.rows()) == list(place.projections.rows())
+    for row in rows_of(place.projections):
+        load_row(other, *row)
+    assert list(rows_of(other)) == list(rows_of(place.projections))

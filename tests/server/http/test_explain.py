@@ -4,6 +4,7 @@ from starlette.applications import Starlette
 
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.settings import Settings
@@ -46,7 +47,7 @@ async def ask(app, body=RECORD, token=TOKEN):
 
 
 async def test_explain_answers_by_what_is_known_and_changes_nothing(feed):
-    before = orjson.dumps(list(feed._projections.rows()))
+    before = orjson.dumps(list(rows_of(feed._projections)))
     app = app_of(feed)
     answers = [await ask(app), await ask(app)]
     for answer in answers:
@@ -54,7 +55,7 @@ async def test_explain_answers_by_what_is_known_and_changes_nothing(feed):
         [message] = answer.json["messages"]
         assert (message["type"], message["channel"]) == ("review.created", "restaurant:R:reviews")
         assert answer.json["live"] is True
-    assert orjson.dumps(list(feed._projections.rows())) == before
+    assert orjson.dumps(list(rows_of(feed._projections))) == before
 
 
 @pytest.mark.parametrize(
