@@ -59,7 +59,7 @@ def find(table: EntityTable, id: str, data: Data) -> bool:
         return False
     given = provenance.fields()
     filled = {name: value for name, value in found.items() if name not in given} | known
-    table.put(id, filled)
+    table.keep(id, filled, provenance)
     return len(filled) > len(known)
 
 

@@ -57,14 +57,11 @@ class ColdRows:
         # Of those in there that can be read again, the bytes that they take; the next one to go comes first.
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
-        # The last one that was looked for, and does not exist.
+        # The last one that was looked for, and does not exist: until another one is, it is hot.
         self._absent: str | None = None
         self._cache_bytes = on_disk.cache_bytes
         self._recent: set[str] = set()
         self._flushing: set[str] = set()
-        # By id, what is set already of rows whose data is to follow.
-        self.provenances: dict[str, Provenance] = {}
-        self.places: dict[str, int] = {}
 
     @property
     def cached_bytes(self) -> int:
@@ -79,13 +76,13 @@ class ColdRows:
             return self._read(id)
 
     def _read(self, id: str) -> Known | None:
-        if id == self._absent:
-            return None
         view = None if self.anew else self.stored.view
         value = None if view is None else view.get(self.table, id)
         if value is None:
             # It is asked for again and again by the record that creates it, and then it is there.
-            self._absent = id
+            if self._absent is not None:
+                del self.hot[self._absent]
+            self._absent, self.hot[id] = id, None
             return None
         self.hot[id] = known = known_in(value)
         self._keep(id, value)
@@ -93,8 +90,9 @@ class ColdRows:
         return known
 
     def change(self, id: str, known: Known | None) -> None:
-        """Take in what is known now of an entity."""
-        self._absent = None
+        """Take in what is known now of an entity; None: that it does not exist."""
+        if id == self._absent:
+            self._absent = None
         self.hot[id] = known
         self._recent.add(id)
         if (size := self._sizes.pop(id, None)) is not None:

@@ -145,14 +145,13 @@ class EntityTable:
             known = self.provenances[id]
             provenance = superseded(known, at) if is_whole else updated(known, at, names)
             if provenance is not None:
-                self.provenances[id] = provenance
                 data = given if is_whole else {**before, **given}
-                self.put(id, data)
+                self._change(id, before, data, provenance)
                 return _after((data, False, True, None))
         gone = self.gone.get(id) if before is None else None
         if is_whole and before is None and gone is None:
-            self.keep(id, given, at)
-            return After(given, False, True)
+            self._change(id, None, given, at)
+            return _after((given, False, True, None))
         provenance = self.provenances[id] if before is not None else gone.at if gone is not None else None
         at = in_order(at, provenance)
         is_late = provenance is not None and at < newest(provenance)
@@ -164,13 +163,13 @@ class EntityTable:
             return After(given, is_late, exists=False)
         if ends:
             data = before or given
-            left, self.provenances[id] = merge(provenance, data, at, {}, (), is_whole=True)
+            left, provenance = merge(provenance, data, at, {}, (), is_whole=True)
             if not is_late:
                 data = data | given
                 self._bury(id, at, at[0], data)
                 return After(data, is_late, exists=False)
             self._remember(id, at, at[0], data)
-            self.put(id, left)
+            self.keep(id, left, provenance)
             return After(left, is_late, exists=True)
         data, provenance = merge(provenance, before or _NOTHING, at, given, unknown, is_whole=is_whole)
         self.keep(id, data, provenance)
@@ -188,32 +187,36 @@ class EntityTable:
             self._bury(id, newest(provenance), time, self.alive[id])
             return True
         if isinstance(provenance, Mixed):
-            left, self.provenances[id] = after_end(provenance, self.alive[id], time)
-            self.put(id, left)
+            self.keep(id, *after_end(provenance, self.alive[id], time))
         return False
 
-    def put(self, id: str, data: Data) -> None:
-        """Keep an entity as it is now; with another parent, it is the last that came. Its data is never changed again.
+    def keep(self, id: str, data: Data, provenance: Provenance) -> None:
+        """Keep an entity as it is now, and of which records that is. Its data is never changed again.
 
-        So the order of `alive` is that of all children.
+        With another parent, it is the last that came: so the order of `alive` is that of all children.
         """
-        old = self.alive.get(id)
-        if old is None or not self._stays(old, data):
-            self._remove(id)
-            old = None
-            self.places[id] = self.next_place
+        self._change(id, self.alive.get(id), data, provenance)
+
+    def _change(self, id: str, old: Data | None, data: Data, provenance: Provenance) -> None:
+        # Every record comes here: what is known of the entity is not looked up again.
+        if old is not None and self._stays(old, data):
+            place = self.places[id]
+        else:
+            if old is not None:
+                self._remove(id, old)
+                old = None
+            place = self.next_place
             self.next_place += 1
+        known = data, provenance, place
+        if self.cold is None:
+            self.alive[id], self.provenances[id], self.places[id] = known
+        else:
+            self.cold.change(id, known)
         self.children.put(id, data)
         if self.schedule is not None:
             self.schedule.put(id, old, data)
-        self.alive[id] = data
         if (rows := self._tracked.rows) is not None:
-            rows[id] = (data, self.provenances[id], self.places[id]) if self.cold is None else self.cold.hot[id]
-
-    def keep(self, id: str, data: Data, provenance: Provenance) -> None:
-        """Keep an entity as it is now, and of which records that is."""
-        self.provenances[id] = provenance
-        self.put(id, data)
+            rows[id] = known
 
     def _stays(self, old: Data, data: Data) -> bool:
         """Return whether an entity keeps the place of the `old` one: it belongs to the same, and begins when it did."""
@@ -237,17 +240,17 @@ class EntityTable:
         self.tombstones.forget(id)
 
     def _end(self, id: str) -> None:
-        self._remove(id)
-        if self.provenances.pop(id, None) is not None:
+        if (old := self.alive.get(id)) is not None:
+            self._remove(id, old)
             self._tracked.note(id, None)
 
-    def _remove(self, id: str) -> None:
-        old = self.alive.get(id)
-        if old is None:
-            return
+    def _remove(self, id: str, old: Data) -> None:
         if self.schedule is not None:
             self.schedule.remove(id, old)
-        del self.places[id], self.alive[id]
+        if self.cold is None:
+            del self.alive[id], self.provenances[id], self.places[id]
+        else:
+            self.cold.change(id, None)
         self.children.remove(id, old)
 
     def tables(self) -> tuple[dict[Any, Any], ...]:

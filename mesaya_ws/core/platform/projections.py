@@ -276,7 +276,8 @@ class Projections:
         for dish in menu.data.get("dishes", ()) if menu.what != "deleted" else ():
             after = dishes.apply(dish["dishId"], menu.at, dish, unknown)
             if after.exists and restaurant is not None and "restaurantId" not in after.data:
-                dishes.put(dish["dishId"], after.data | {"restaurantId": restaurant})
+                id = dish["dishId"]
+                dishes.keep(id, after.data | {"restaurantId": restaurant}, dishes.provenances[id])
 
     def _end_parts(self, table: EntityTable, event: Event, data: Data) -> None:
         """End what the platform's database deletes with an entity, as far as no later record is about it."""

@@ -148,7 +148,6 @@ def check(memory, disk):
             assert (id in other.alive) == (id in one.alive)
             assert other.newest(id) == one.newest(id)
             assert other.last(id) == one.last(id)
-        assert other.cold.provenances == other.cold.places == {}, "nothing is left of what was set"
     for restaurant in "RQ":
         for day in ("", "2026-01-20", "2026-01-22"):
             coming = list(memory.schedule.since(restaurant, day))
@@ -242,3 +241,11 @@ def test_ids_of_many_members_are_taken_in_pages_and_removed():
     assert not ids
     with pytest.raises(IndexError):
         ids.pop()
+
+
+def test_what_does_not_exist_takes_no_memory_when_it_is_looked_for():
+    alive = Disk().projections.entities["reservation"].alive
+    for number in range(10):
+        assert alive.get(f"r{number}") is None
+        assert f"r{number}" not in alive
+    assert len(alive._hot) == 1

@@ -34,16 +34,16 @@ def test_children_are_found_by_their_parent(tables):
 
 def test_who_gets_another_parent_is_the_last_that_came(objects):
     for id in ("x", "y", "z"):
-        objects.put(id, {"sectionId": "s", "objectId": "o"})
-    objects.put("x", {"sectionId": "s", "objectId": "other"})
-    objects.put("y", {"sectionId": "s", "objectId": "o", "n": 1})
+        objects.keep(id, {"sectionId": "s", "objectId": "o"}, (0, 0, 0))
+    objects.keep("x", {"sectionId": "s", "objectId": "other"}, (0, 0, 0))
+    objects.keep("y", {"sectionId": "s", "objectId": "o", "n": 1}, (0, 0, 0))
     assert list(objects.alive) == list(objects.children.under("sectionId", "s")) == ["y", "z", "x"]
     assert list(objects.children.under("objectId", "o")) == ["y", "z"]
 
 
 def test_who_has_no_parent_is_nobodys_child(tables):
-    tables.put("t", {"sectionId": "s"})
-    tables.put("t", {"capacity": 4})
+    tables.keep("t", {"sectionId": "s"}, (0, 0, 0))
+    tables.keep("t", {"capacity": 4}, (0, 0, 0))
     assert list(tables.children.under("sectionId", "s")) == []
     assert tables.last("t") == {"capacity": 4}
 
