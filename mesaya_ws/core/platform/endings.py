@@ -12,6 +12,9 @@ from mesaya_ws.core.state.stored import Ids
 ENDED_AT_ONCE = 200
 """How many parts end in one go with what they belong to: 2 ms of work, at most."""
 
+ON_DISK = 5
+"""Parts in memory to whose end that of one on disk comes: it is read, and taken out of its indexes."""
+
 # By kind: with whose end entities end, and the field that names it.
 _ENDS_WITH = {
     part: [(name, ENTITIES[name].id_field) for name, parts in CASCADES.items() if part in parts]
@@ -67,13 +70,13 @@ class Endings:
         self.pending.append((_SETTLED, None, table, ids))
 
     def end_some(self, most: int = ENDED_AT_ONCE) -> bool:
-        """End some of what is pending, at most so many; return whether there are more."""
+        """End some of what is pending, at most so many, or fewer on disk; return whether there are more."""
         while self.pending and most > 0:
             field, time, table, ids = self.pending[-1]
             if not ids:
                 self.pending.pop()
                 continue
-            most -= 1
+            most -= 1 if table.cold is None else ON_DISK
             if (id := ids.pop()) not in table.alive:
                 continue
             if field == _SETTLED:

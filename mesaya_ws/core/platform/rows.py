@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.provenance import NEVER, At, Mixed, Provenance, mixed
+from mesaya_ws.core.platform.provenance import NEVER, At, Mixed, Names, Provenance, mixed, shared
 
 Row = tuple[str, str, Any]
 """Table, id, and a value of JSON. The order of a table's rows is part of it; where it matters, the value ends with the
@@ -52,7 +52,9 @@ def provenance_row(provenance: Provenance) -> Any:
     """Return a provenance as a value of JSON, which stays as it is when the entity changes."""
     if not isinstance(provenance, Mixed):
         return provenance
-    return [provenance.base, provenance.fields(), provenance.newest, list(provenance.times().items())]
+    # By record and not by field: most have two records at most, and a place is longer than the name of a field.
+    earlier = [(at, list(names)) for at, names in provenance.earlier]
+    return provenance.base, [list(provenance.names), *earlier], provenance.newest, provenance.others
 
 
 def provenance_in(value: Any) -> Provenance:
@@ -60,12 +62,23 @@ def provenance_in(value: Any) -> Provenance:
     if len(value) == len(NEVER):
         return at_in(value)
     base, fields, latest, times = value
-    return mixed(
+    known = {integer_in(partition): integer_in(time) for partition, time in times}
+    if type(fields) is dict:  # of former releases: the record of each field
+        return mixed(at_in(base), {name: at_in(at) for name, at in fields.items()}, at_in(latest), known)
+    names, *earlier = fields
+    return Mixed(
         at_in(base),
-        {name: at_in(at) for name, at in data_in(fields).items()},
         at_in(latest),
-        {integer_in(partition): integer_in(time) for partition, time in times},
+        _names_in(names),
+        tuple((at_in(at), _names_in(of)) for at, of in earlier),
+        tuple(known.items()),
     )
+
+
+def _names_in(value: Any) -> Names:
+    if type(value) is not list:
+        raise TypeError("names are a list")
+    return shared(frozenset(map(text_in, value)))
 
 
 def at_in(value: Any) -> At:

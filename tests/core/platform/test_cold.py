@@ -1,5 +1,6 @@
 """Entities on disk are those in memory, whatever is committed when, and however little of them is in memory."""
 
+from itertools import pairwise
 from random import Random
 
 import orjson
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.cold import CACHE_BYTES, ColdRows, OnDisk, known_in
+from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, ON_DISK
 from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import encoded
@@ -249,3 +251,23 @@ def test_what_does_not_exist_takes_no_memory_when_it_is_looked_for():
         assert alive.get(f"r{number}") is None
         assert f"r{number}" not in alive
     assert len(alive._hot) == 1
+
+
+def test_of_what_is_on_disk_less_is_forgotten_in_one_step_than_in_memory():
+    disk = Disk()
+    alive, endings = disk.projections.entities["reservation"].alive, disk.projections.endings
+
+    def complete(id, offset, timestamp):
+        place = {"offset": offset, "timestamp": timestamp}
+        disk.projections.apply(event("reservation.created", id, **place, restaurantId="R", status="COMPLETED"))
+
+    for number in range(2 * ENDED_AT_ONCE):
+        complete(f"r{number}", number, NOON)
+    disk.commit()
+    for number in range(2 * ENDED_AT_ONCE, 2 * ENDED_AT_ONCE + 2):  # a single record from the future makes nothing old
+        complete("late", number, NOON + (KEEP + 1) * DAY)
+    steps = [left := len(alive)]
+    while endings.end_some():
+        steps.append(left := len(alive))
+    assert left == 1
+    assert max(before - after for before, after in pairwise(steps)) <= ENDED_AT_ONCE // ON_DISK
