@@ -152,7 +152,11 @@ class PresenceExchange:
             await trio.lowlevel.checkpoint()
 
     def _wake(self) -> None:
-        if self._presence.due_at() < self._wakes_at:
+        # Whenever a client comes or goes: who has been woken already need not be asked when to wake.
+        presence = self._presence
+        if not self._due.is_set() and presence.due_at() < self._wakes_at:
             self._due.set()
-        if self._presence.appends_at() < self._appends_at or (self._presence.has_silent and self._sweeps_at == inf):
+        if not self._changed.is_set() and (
+            presence.appends_at() < self._appends_at or (presence.has_silent and self._sweeps_at == inf)
+        ):
             self._changed.set()

@@ -30,6 +30,9 @@ SETTLE = 8.0
 
 CONNECTED_AT_ONCE = 100
 
+SETTINGS = {"LOG_LEVEL": "error", "MAX_CONNECTIONS": "19000", "PING_INTERVAL": "3600"}
+"""The clients answer no ping: those that do not move for long would be dropped."""
+
 
 class Viewers:
     """Clients on `ports`, evenly; each looks at one of so many floor plans."""
@@ -110,11 +113,7 @@ def measured(arguments, *, asks):
         log = {"KAFKA_BROKERS": arguments.kafka} if arguments.kafka else {}
         gateways = []
         for _ in range(arguments.gateways):
-            gateways.append(
-                stack.enter_context(
-                    serving(**log, LOG_LEVEL="error", MAX_CONNECTIONS="19000", STATE_DIR=f"state-{free_port()}")
-                )
-            )
+            gateways.append(stack.enter_context(serving(**log, **SETTINGS, STATE_DIR=f"state-{free_port()}")))
             log.setdefault("EVENT_LOG_FILE", gateways[0][1]["EVENT_LOG_FILE"])
         ports = [int(settings["PORT"]) for _, settings in gateways]
         viewers = Viewers(arguments.clients, ports, arguments.restaurants, asks=asks)

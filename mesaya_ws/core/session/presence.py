@@ -158,14 +158,14 @@ class Presence:
     def due_at(self) -> float:
         """Return when `run` has something to do."""
         drops_at = self._others.drops_at()
-        if not self._hears(max(drops_at, self._clock())):
+        if drops_at != inf and not self._hears(max(drops_at, self._clock())):
             drops_at = inf
         return min(self._watches.due_at, self._typists.deadlines.next, drops_at)
 
     def run(self) -> Iterator[None]:
         """Do what is due; yields on the way, so that others have their turn."""
         now = self._clock()
-        if self._hears(now):
+        if self._others.drops_at() <= now and self._hears(now):
             for channels in self._others.drop(now):
                 self._changed_elsewhere(channels, now, is_urgent=True)
                 yield

@@ -174,15 +174,17 @@ class Watches:
 
     def _set_next(self, channel: str, watch: _Watch, now: int) -> None:
         """Have a channel looked at again when there may be something to be sent."""
+        due = inf
         if watch.pace is not None and channel not in self._ready:
-            due = watch.pace.due_at(watch.value)
-            self._set(channel, inf if due is None else max(now + 1, due))
+            later = watch.pace.due_at(watch.value)
+            due = inf if later is None else max(now + 1, later)
         if watch.has_changed:
-            self._set(channel, watch.counted_at + RECOUNT)
+            due = min(due, watch.counted_at + RECOUNT)
         if watch.uneven_since is not None:
-            self._set(channel, watch.uneven_since + FALL)
+            due = min(due, watch.uneven_since + FALL)
         if watch.late:
-            self._set(channel, now + RETRY)
+            due = min(due, now + RETRY)
+        self._set(channel, due)
 
     def _count(self, channel: str, watch: _Watch, now: int) -> int:
         if watch.has_changed and (watch.value < LARGE or now >= watch.counted_at + RECOUNT):
