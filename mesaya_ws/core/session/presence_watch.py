@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 TICK = 200
 """Milliseconds at whose multiples channels are looked at that have changed: many at once, and not each by itself."""
 
+TOGETHER = 100
+"""Milliseconds between two looks at channels that clients have come to: of many who come, not each wakes everything."""
+
 RETRY = 1_000
 """Milliseconds after which a client is looked at again that could not be sent anything."""
 
@@ -83,6 +86,7 @@ class Watches:
         self._level = level
         self._watches: dict[str, _Watch] = {}
         self._rested_at = 0.0
+        self._arrivals_at = -inf
 
     def is_asked(self, channel: str) -> bool:
         """Return whether a client here asks about a channel."""
@@ -96,7 +100,9 @@ class Watches:
         self.askers += session not in watch.askers
         watch.askers[session] = _NOTHING
         watch.late[session] = None
-        self._set(channel, now)
+        if now > self._arrivals_at:
+            self._arrivals_at = max(now, self._arrivals_at + TOGETHER)
+        self._set(channel, self._arrivals_at)
 
     def remove(self, channel: str, session: Session) -> bool:
         """Let a client know nothing more of a channel; return whether it was the last one to ask about it."""

@@ -12,7 +12,7 @@ from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.session.authenticating import end_identity, identify
 from mesaya_ws.core.session.presence import LINGER
-from mesaya_ws.core.session.presence_watch import PER_SECOND, RETRY
+from mesaya_ws.core.session.presence_watch import PER_SECOND, RETRY, TOGETHER
 from mesaya_ws.core.wire.frames import text_frame
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
@@ -53,6 +53,22 @@ def test_client_that_asks_is_sent_the_number_at_once_and_when_it_changes(log, he
     assert sent(client) == [2]
     log.passes(60_000)
     assert sent(client) == []
+
+
+def test_of_many_clients_that_come_the_first_is_sent_the_number_at_once_and_the_others_together(log, here):
+    waiting, times = {}, []
+    for number in range(50):
+        channel = f"restaurant:r{number}:tables"
+        waiting[channel] = here.viewer(channel)
+        log.work()
+        if informed := [name for name, client in waiting.items() if sent(client, name) == [1]]:
+            times.append(log.now)
+        for name in informed:
+            del waiting[name]
+        log.now += TOGETHER // 10
+    assert times == [0, TOGETHER, 2 * TOGETHER, 3 * TOGETHER, 4 * TOGETHER]
+    log.work()
+    assert [sent(client, name) for name, client in waiting.items()] == [[1]] * 9
 
 
 def test_client_that_does_not_ask_is_sent_nothing(log, here):
