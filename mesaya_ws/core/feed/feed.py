@@ -142,11 +142,14 @@ class Feed(RecordProcessor):
     def capture_changes(self, now: int, steady: int) -> Captured | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
 
-        None while there is nothing that could be believed: before the first refresh, and while what it has lost is
-        being forgotten. `now` and `steady` are as of `ingest`.
+        None while there is nothing that could be believed: before the first refresh, while what it has lost is being
+        forgotten, and between the first record of a new topic and the refresh that shows the topic. `now` and `steady`
+        are as of `ingest`.
         """
         history, unwritten, unsure = self.history, self._uncommitted, self.coverage.dependencies.unsure
         if history is None or unwritten is None or self._leftovers or self.gaps or not self.coverage.refreshes:
+            return None
+        if not self.cursor.has_found_all:
             return None
         history.mark(steady, unsure)
         window = history.window_copy.take(now - steady)

@@ -116,7 +116,7 @@ class Coverage:
     def refreshed(self, extents: Mapping[Partition, OffsetRange], troubles: Sequence[Trouble] = ()) -> None:
         """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
         for partition, extent in extents.items():
-            if partition not in self._cursor.next:
+            if not self._cursor.has_found(partition):
                 self.raise_floor(partition, extent.begin)
                 if extent.begin:
                     self.unread.add(partition.topic)

@@ -30,6 +30,8 @@ class Cursor:
         self.next: dict[Partition, int] = {}
         self._ids: dict[str, str] = {}
         self._partitions: dict[str, list[Partition]] = {}
+        # Those that are known to exist: all in the lists above.
+        self._found: set[Partition] = set()
         self._epochs: dict[Partition, Epochs] = {}
         # What positions say of the epochs at `next`; and by topic, the partitions that have another epoch before them.
         self._tags: dict[Partition, int] = {}
@@ -43,14 +45,27 @@ class Cursor:
         self._single = True
 
     def found(self, extents: Mapping[Partition, OffsetRange]) -> None:
-        """Take note of partitions that exist; those not seen before are to be taken from their beginning."""
-        for partition in extents.keys() - self.next.keys():
-            self.next[partition] = extents[partition].begin
+        """Take note of partitions that exist; those not seen before are to be taken from their beginning.
+
+        One of a topic that is new may have been taken some way before anything has shown it.
+        """
+        for partition in extents.keys() - self._found:
+            self._found.add(partition)
+            self.next.setdefault(partition, extents[partition].begin)
             self._ids[partition.topic] = extents[partition].topic_id
             insort(self._partitions.setdefault(partition.topic, []), partition)
             if partition in self._epochs:
                 self._settle(partition)
         self._lay_out()
+
+    def has_found(self, partition: Partition) -> bool:
+        """Return whether it is known that a partition exists."""
+        return partition in self._found
+
+    @property
+    def has_found_all(self) -> bool:
+        """Whether that is known of all that were taken: else `places` leaves some out."""
+        return self._found >= self.next.keys()
 
     def begin(self, places: Mapping[Partition, PartitionPosition]) -> None:
         """Begin at these places, of partitions not seen before."""
@@ -63,7 +78,8 @@ class Cursor:
 
     def replaced(self, topic: str, topic_id: str) -> None:
         """Start anew with a topic that was created again."""
-        for partition in self._partitions.pop(topic, []):
+        self._found.difference_update(self._partitions.pop(topic, ()))
+        for partition in [each for each in self.next if each.topic == topic]:
             del self.next[partition]
             self._epochs.pop(partition, None)
             self._tags.pop(partition, None)
@@ -112,10 +128,11 @@ class Cursor:
         return not self._single and len(self._partitions.get(topic, ())) > 1
 
     def places(self) -> dict[Partition, PartitionPosition]:
-        """Return where this is in every partition."""
+        """Return where this is in every partition that is known to exist."""
         return {
             partition: PartitionPosition(self._ids[partition.topic], offset, self._epoch(partition, offset))
             for partition, offset in self.next.items()
+            if partition in self._found
         }
 
     def _epoch(self, partition: Partition, offset: int) -> int | None:

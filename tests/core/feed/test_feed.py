@@ -17,16 +17,20 @@ from mesaya_ws.core.feed import intake
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, pack, unpack
 from mesaya_ws.core.feed.feed import PROCESS_BATCH
 from mesaya_ws.core.feed.intake import DECODED_EARLY
+from mesaya_ws.core.interactions.acknowledgements import Ack, ack_record
+from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Truncated
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
+from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of
 from tests.scenarios.test_any_records import records
-from tests.support.instance import a_feed, written
+from tests.support.instance import a_feed, commit, resume, work, written
 
 NOW = 1_800_000_000_000
 PARENT_TIMEOUT = 1.0
@@ -621,3 +625,19 @@ def test_a_place_of_which_nothing_is_known_now_is_waited_for_and_not_lost(live):
         LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN._replace(kind=Hindrance.REFUSED)]), NOW
     )
     assert not live.coverage.reaches(verdict.vector), "nobody waits for what may not be read"
+
+
+def test_topic_that_is_read_before_a_refresh_shows_it_is_committed_after_that():
+    """As the first record of a topic of our own, while the broker is slow to say anything else of it."""
+    feed, store, acks = a_feed(retention=Retention(60, 1 << 20)), MemoryState(), Partition(ACKS, 0)
+    held = {A: OffsetRange(0, 0, "id")}
+    feed.ingest(LogMetadata(held, {}), NOW)
+    new = ack_record(Ack("x1", "r1", "o1"))
+    feed.ingest(Records(None, [Record(ACKS, 0, 0, NOW, new.key, new.value)], 0), NOW)
+    work(feed)
+    assert feed.capture_changes(NOW, NOW) is None
+    assert acks not in feed.capture()[0].places
+    feed.ingest(LogMetadata(held | {acks: OffsetRange(0, 1, "id")}, {}), NOW)
+    work(feed)
+    commit(feed, store)
+    assert resume(a_feed(retention=Retention(60, 1 << 20)), store)[acks].next == 1

@@ -413,3 +413,29 @@ def test_partition_that_no_refresh_has_shown_is_not_in_positions():
     before = place(made)
     made.advance(Partition(TABLES.kind.topics[0], 2), 7)
     assert place(made) == before
+
+
+def test_topic_that_is_read_before_a_refresh_shows_it_counts_from_where_it_was_read():
+    """As the first record of a topic of our own, while the broker is slow to say anything else of it."""
+    late = FEED[0]
+    made = cursor(topics=[topic for topic in TOPICS if topic != late.topic])
+    made.advance(late, 7)
+    assert late not in made.places()
+    assert not made.has_found_all
+    made.found({late: OffsetRange(0, 9, f"id of {late.topic}")})
+    whole = cursor()
+    whole.advance(late, 7)
+    assert made.has_found_all
+    assert made.places() == whole.places()
+    assert place(made) == place(whole)
+    made.advance(late, 8)
+    assert made.places()[late].next == 8
+
+
+def test_topic_that_was_created_again_before_a_refresh_has_shown_it_is_taken_anew():
+    made = cursor(topics=TOPICS[:2])
+    late = Partition(TOPICS[2], 0)
+    made.advance(late, 7)
+    made.replaced(late.topic, "another")
+    made.found({late: OffsetRange(0, 9, "another")})
+    assert made.places()[late].next == 0
