@@ -221,7 +221,7 @@ class State:
             self._feed.give_back_changes(captured)
             raise
         self._metrics.note_state(size, trio.current_time() - began)
-        self._metrics.entity_reads = self._store.entity_reads
+        self._metrics.entity_reads, self._metrics.entity_hits = self._store.entity_reads, self._feed.stored.hits
         self._head = captured.changes.head
         for _ in self._feed.changes_committed(captured, changes, floors):
             await trio.lowlevel.checkpoint()

@@ -109,6 +109,8 @@ class Metrics:
     """Looks at the state store, each for all clients that waited."""
     entity_reads: int = 0
     """Entities that were not in memory when a record or a client needed them, as of the last commit."""
+    entity_hits: int = 0
+    """How often one was, as of then."""
     flushes: Histogram = Factory(Histogram)
     """Commits to the state store."""
 

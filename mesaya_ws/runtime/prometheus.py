@@ -158,6 +158,9 @@ def _state(metrics: Metrics) -> Iterator[Metric]:
         "mesaya_state_entity_reads", "Entities that were needed and not in memory.", metrics.entity_reads
     )
     yield CounterMetricFamily(
+        "mesaya_state_entity_hits", "Lookups of entities that were in memory.", metrics.entity_hits
+    )
+    yield CounterMetricFamily(
         "mesaya_state_failures", "Tries to use the state directory that failed.", metrics.state_failures
     )
 

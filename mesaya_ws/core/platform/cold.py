@@ -71,9 +71,11 @@ class ColdRows:
     def find(self, id: str) -> Known | None:
         """Return what is known of an entity; None if it does not exist. Raises `CorruptStateError`."""
         try:
-            return self.hot[id]
+            known = self.hot[id]
         except KeyError:
             return self._read(id)
+        self.stored.hits += 1
+        return known
 
     def _read(self, id: str) -> Known | None:
         view = None if self.anew else self.stored.view

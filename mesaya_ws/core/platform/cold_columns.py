@@ -34,7 +34,11 @@ class _Column(Mapping[str, Any]):
 class Alive(_Column):
     """The data of all entities that exist, in the place of a dict."""
 
-    __slots__ = ()
+    __slots__ = ("_stored",)
+
+    def __init__(self, rows: ColdRows) -> None:
+        super().__init__(rows)
+        self._stored = rows.stored
 
     def get(self, id: str, default: Any = None) -> Any:
         """Return the data of an entity."""
@@ -42,6 +46,8 @@ class Alive(_Column):
             known = self._hot[id]  # without a call of `find`: it is asked for several times by each record
         except KeyError:
             known = self._find(id)
+        else:
+            self._stored.hits += 1
         return default if known is None else known[0]
 
     def __getitem__(self, id: str) -> Data:

@@ -18,13 +18,15 @@ _NONE: Mapping[bytes, bool] = {}
 class Stored:
     """The rows of the last commit: whoever commits sets the `view`; None while there is nothing.
 
-    `on_damage` is called with a sentence when rows turn out not to belong together.
+    `on_damage` is called with a sentence when rows turn out not to belong together. `hits` are lookups of rows that
+    were in memory: those that were not, the view counts.
     """
 
-    __slots__ = ("on_damage", "view")
+    __slots__ = ("hits", "on_damage", "view")
 
     def __init__(self) -> None:
         self.view: StateView | None = None
+        self.hits = 0
         self.on_damage: Callable[[str], None] = lambda reason: None
 
     def corrupt(self, reason: str) -> CorruptStateError:

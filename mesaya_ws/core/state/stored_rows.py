@@ -80,15 +80,14 @@ class StoredRows(Generic[Value]):
 
     def get(self, id: str) -> Value | None:
         """Return a value; None if there is none. Raises `CorruptStateError`."""
-        try:
-            return self.recent[id]
-        except KeyError:
-            pass
-        if id in self._flushing:
-            return self._flushing[id]
+        for known in (self.recent, self._flushing):
+            if id in known:
+                self._stored.hits += 1
+                return known[id]
         if self._under is not None:
             return self._under.get(id)
         if id in self._hot:
+            self._stored.hits += 1
             return self._hot[id]
         view = self.view
         value = None if view is None else view.get(self.table, id)
