@@ -198,12 +198,17 @@ class _Request:
         conversation = self._existing()
         up_to = self._offset(message.position, conversation)
         if up_to <= conversation.marks.of(self.side):
-            return self._answer(conversation.marks.of(self.side))
-        command = self._command(ReadUpTo(self.key, self.side, up_to), None)
+            return self._mark()
+        command = self._command(ReadUpTo(self.key, self.side, up_to), self._mark)
         wait = self.rules.limits.mark(self.user, self.channel.name, self.rules.clock())
         if not wait:
             return command
         return evolve(command, delay=Delay((self.user, self.channel.name), wait, up_to))
+
+    def _mark(self) -> bytes:
+        """Answer by where the mark is, which is not where its record is: between them, others may have written."""
+        conversation = self.conversation
+        return self._answer(-1 if conversation is None else conversation.marks.of(self.side))
 
     def _history(self, message: History) -> bytes:
         if not 1 <= message.limit <= MAX_HISTORY:

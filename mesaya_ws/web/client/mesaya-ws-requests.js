@@ -13,6 +13,7 @@
 
 const MOST = 100; // what may wait for an answer, also while there is no connection
 const LATER = 500; // ms at most, at random, beside those that the gateway names
+const LONGEST = 60; // seconds that a request is put off, and all others with it: past that, it is refused
 
 /** What has no answer yet, in its order. */
 export class Requests {
@@ -101,7 +102,7 @@ export class Requests {
   #take(m) {
     if (m.type === "welcome") this.#resend(() => true);
     else if (m.type !== "error") this.#settle(m.id)?.resolve(m);
-    else if (m.code === "unavailable" || m.code === "rate_limited") this.#putOff(m);
+    else if (m.code === "unavailable" || (m.code === "rate_limited" && !(m.retryIn > LONGEST))) this.#putOff(m);
     else this.#settle(m.id)?.reject(new this.#Failure(m.code, m.message, m.channel, /** @type {any} */ (m)));
   }
 

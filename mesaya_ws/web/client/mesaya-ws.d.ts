@@ -141,8 +141,9 @@ export declare class MesaYA implements Disposable {
   /**
    * Publish on a channel that takes messages: a chat message `{ text, attachments?, replyTo? }` on a conversation. Resolves
    * when it has been read back from the log. Until then it is sent again, on whatever connection, and counts once, by its
-   * `id`, which is a new one unless given. `chat` does so, and shows what comes of it. Rejects with a `MesaYAError` when the gateway refuses it, when the client is closed,
-   * and when 100 wait already; with the reason of `signal` when that is aborted, though it may have been published by then.
+   * `id`, which is a new one unless given. `chat` does so, and shows what comes of it. Rejects with a `MesaYAError` when the
+   * gateway refuses it, also as `rate_limited` for more than a minute, when the client is closed, and when 100 wait
+   * already; with the reason of `signal` when that is aborted, though it may have been published by then.
    */
   publish(channel: string, data: unknown, options?: { id?: string; signal?: AbortSignal }): Promise<{ position: string; id: string }>;
   /**

@@ -545,6 +545,20 @@ describe('requests', () => {
     await Promise.all(sent);
   });
 
+  test('what may not be sent again for long is refused, and puts off nothing else', async () => {
+    const client = await connect();
+    const socket = last().welcome();
+    const [refused, other] = [client.publish(CHAT, {}), client.publish('restaurant:r2:chat:u', {})];
+    await settle();
+    const [first, second] = socket.of('publish');
+    socket.receive({ type: 'error', code: 'rate_limited', message: 'Wait.', id: first.id, channel: CHAT, retryIn: 3600 });
+    await assert.rejects(refused, (error) => error.code === 'rate_limited' && error.answer.retryIn === 3600);
+    socket.receive({ type: 'error', code: 'rate_limited', message: 'Slowly.', id: second.id, channel: CHAT, retryIn: 1 });
+    await advance(2);
+    published(socket, 2);
+    assert.equal((await other).position, 'p2');
+  });
+
   test('what is refused, aborted or left at the end is rejected', async () => {
     const client = await connect();
     const socket = last().welcome();
