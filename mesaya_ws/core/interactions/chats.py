@@ -5,6 +5,7 @@
 | of a conversation | see `conversation`; if it changes something, the conversation is the latest of its inboxes |
 | `erased` | all that the user has said until then is forgotten, and the name is not shown beside it |
 | any, at a time | what was said more than `KEPT` before it is forgotten, and conversations without a record since |
+| any, more than `CLOCK_ERROR` earlier than one before it | the clock was wrong: what is old follows from this time |
 
 They are in the state store (`conversation_table`), and in memory only from when they change until that is
 committed. Without a store all are in memory, up to `max_bytes`: past that, those that were quiet for longest are
@@ -42,6 +43,9 @@ MAX_BYTES = 256 * 1024 * 1024
 
 LOOKED_AT_AT_ONCE = 100
 """Conversations and messages that are looked at in one step after the log has lost its end."""
+
+CLOCK_ERROR = 24 * 60 * 60 * 1000
+"""Milliseconds by which append times may go back without saying that the log's clock was wrong."""
 
 CLOCK = "chat/clock"
 """The table of one row: the latest append time, and what is given out next."""
@@ -91,7 +95,7 @@ class Chats:
         self.erased = ErasedUsers(tracking.table(ERASED))
         self._sweeping = Sweeping(self.conversations.messages, tracking.table(SWEEPING))
         self._tracked_clock = tracking.table(CLOCK)
-        # The latest append time, and what is given out next.
+        # The time as the append times have it, and what is given out next.
         self._now = self.next_place = 0
         self.pending: list[Iterator[None]] = []
         """What is still to be done of the last record, in steps, before another one."""
@@ -129,7 +133,8 @@ class Chats:
 
         An erasure changes many conversations: what is `pending` then is to be done before another record.
         """
-        if at > self._now:
+        if not self._now - CLOCK_ERROR <= at <= self._now:
+            # Time goes back, too: or once the clock was years ahead, whatever is said for years would be too old.
             self._now = at
             self._note_clock()
         if isinstance(said, Erased):

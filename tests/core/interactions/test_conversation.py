@@ -16,7 +16,7 @@ from mesaya_ws.core.interactions.chat_records import (
     chat_record,
     read_chat_record,
 )
-from mesaya_ws.core.interactions.chats import LOOKED_AT_AT_ONCE, Chats
+from mesaya_ws.core.interactions.chats import CLOCK_ERROR, LOOKED_AT_AT_ONCE, Chats
 from mesaya_ws.core.interactions.conversation import KEPT
 from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import CHAT
@@ -144,6 +144,19 @@ def test_message_and_a_block_are_known_for_as_long_as_retention():
     assert [message.id for message in last.before(None, 2000)][:2] == ["m2", "m3"]
     assert last.unread("restaurant") == 1199
     assert chats.apply(said("m1"), 0, 2001, NOW + KEPT + 3) is not None, "its id is not known any more"
+
+
+def test_log_whose_clock_was_wrong_for_a_moment_has_conversations_and_retries_as_before():
+    other = ConversationKey("r1", "u2")
+    chats, _ = applied(Said(other, "m1", "guest", "u2", "Hello"), at=NOW + 10 * KEPT)
+    late, again = chats.apply(said(), 0, 1, NOW), chats.apply(said(), 0, 2, NOW + 1)
+    assert late is not None
+    assert again is None, "it is known"
+    assert [message.id for message in messages(chats)] == ["m1"]
+    assert [key.guest for key in chats.conversations.of_restaurant("r1") if chats.get(key)] == ["u1", "u2"]
+    chats.apply(said("m2"), 0, 3, NOW - CLOCK_ERROR + 2)
+    chats.apply(said("m3"), 0, 4, NOW + KEPT)
+    assert [message.id for message in messages(chats)] == ["m1", "m2", "m3"], "a little earlier is no other time"
 
 
 def test_quiet_conversation_is_forgotten_after_retention_or_past_the_bound():
