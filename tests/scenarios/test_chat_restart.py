@@ -197,3 +197,65 @@ def test_inbox_of_many_conversations_shows_the_latest_ones_in_the_order_of_their
         assert [each["userId"] for each in inbox["conversations"]] == latest
         assert [each["unread"] for each in inbox["conversations"]] == [2] * 50
         assert inbox["more"]
+
+
+def answers_to(replica, user, kind="publish", **fields):
+    """Return what a user is answered who sends something on the conversation; None: it is appended."""
+    session = replica.client(user, auth=False) if user is None else replica.client(user)
+    ask(session, kind, **{"channel": CHANNEL, "messageId": "new", "data": {"text": "Hello"}} | fields)
+    appended, replica.services.commands[:] = list(replica.services.commands), []
+    answered = said(session)
+    assert len(appended) + len(answered) == 1
+    return None if appended else answered[0].get("code", answered[0]["type"])
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_who_may_write_is_the_same_after_a_restart(place, committed):
+    place.write("u1", messageId="m1", data={"text": "Hello"})
+    place.write("o1", "block", blocked=True)
+    at = place.commit()
+    place.log.restaurant("r1", "o2", "updated")
+    place.replica.read()
+    if committed:
+        at = place.commit()
+    again = {"messageId": "m1", "data": {"text": "Hello"}}
+    for replica in (place.replica, place.restart(at), Replica(place.log)):
+        assert answers_to(replica, "u1") == "not_allowed", "blocked stays"
+        assert answers_to(replica, "u1", **again) == "published", "it is a retry"
+        assert answers_to(replica, "o1") == "unauthorized", "the restaurant has been sold"
+        assert answers_to(replica, "o2") is None
+        assert answers_to(replica, None) == "unauthorized", "also without a need to sign in"
+    place.log.restaurant("r1", "o2", "deleted")
+    place.replica.read()
+    if committed:
+        at = place.commit()
+    for replica in (place.replica, place.restart(at), Replica(place.log)):
+        assert answers_to(replica, "u2", channel="restaurant:r1:chat:u2") == "unknown_restaurant"
+        assert answers_to(replica, "u1", **again) == "published"
+        assert [each["text"] for each in shown_to(replica, "u1", CHANNEL)["messages"]] == ["Hello"], "it stays open"
+
+
+def shown_to(replica, user, channel):
+    session = replica.client(user)
+    ask(session, channel=channel, snapshot=True)
+    return said(session)[1]["data"]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_marks_of_both_sides_and_what_is_unread_in_both_inboxes_are_the_same_after_a_restart(place, committed):
+    texts = [place.write("u1", messageId=f"m{number}", data={"text": "Hello"})["position"] for number in range(4)]
+    answer = place.write("o1", messageId="a0", data={"text": "Welcome"})["position"]
+    place.write("o1", messageId="a1", data={"text": "And?"})
+    place.write("o1", "read", position=texts[1])
+    at = place.commit()
+    place.write("u1", "read", position=answer)
+    place.write("o1", "delete", messageId="m3")
+    if committed:
+        at = place.commit()
+    for replica in (place.replica, place.restart(at), Replica(place.log)):
+        assert shown_to(replica, "o1", CHANNEL)["read"] == {"guest": answer, "restaurant": texts[1]}
+        inboxes = ("u1", "user:u1:chats"), ("o1", "restaurant:r1:chats")
+        assert [shown_to(replica, *inbox)["conversations"][0]["unread"] for inbox in inboxes] == [1, 1]
+        device = replica.client("o1")
+        ask(device, "read", channel=CHANNEL, position=texts[0])
+        assert said(device)[0]["position"] == texts[1], "a mark never goes back"
