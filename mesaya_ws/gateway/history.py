@@ -7,6 +7,7 @@ request ──▶ a batch of requests, one of each client ──▶ read in a th
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 from weakref import WeakKeyDictionary
 
 import trio
@@ -22,6 +23,8 @@ from mesaya_ws.gateway.state import State
 BATCH = 32
 """Pages that are read in one go: some 10 ms, from a disk that answers at once, and 2 MiB."""
 
+ANSWERS = 24
+"""Those of them that are for clients which have no answer yet, where others wait for more of what they missed."""
 
 TRIES = 4
 """How often what is read may be overtaken by the window, where more is published at once than that can hold."""
@@ -35,19 +38,30 @@ class _Asked:
 
 
 class HistoryReader:
-    """Reads for all who request it, in the order in which they came, one page of each before the next one of any."""
+    """Reads for all who request it, in the order in which they came, one page of each before the next one of any.
+
+    Those who have no answer yet go before those who have: in a storm, most of what is read is what follows answers.
+    """
 
     def __init__(self, state: State, feed: Feed) -> None:
         self._state = state
         self._feed = feed
         # Weak: in a long outage many come, wait for a while, and go.
-        self._waiting: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
+        self._unanswered: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
+        self._answered: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
         self._requested = trio.Event()
 
     def request(self, delivery: Delivery) -> None:
         """Have all read that `delivery` awaits; to repeat that changes nothing."""
-        self._waiting[delivery] = None
+        self._queue(delivery)
         self._requested.set()
+
+    def _queue(self, delivery: Delivery) -> None:
+        if delivery.awaits_answer:
+            self._answered.pop(delivery, None)
+            self._unanswered[delivery] = None
+        elif delivery not in self._unanswered:
+            self._answered[delivery] = None
 
     async def run(self) -> None:
         """Read and answer, until cancelled."""
@@ -59,8 +73,10 @@ class HistoryReader:
 
     async def _next_batch(self) -> list[_Asked]:
         batch: list[_Asked] = []
-        for delivery in list(self._waiting)[:BATCH]:
-            self._waiting.pop(delivery, None)
+        unanswered, answered = list(islice(self._unanswered, BATCH)), list(islice(self._answered, BATCH))
+        for delivery in [*unanswered[:ANSWERS], *answered, *unanswered[ANSWERS:]][:BATCH]:
+            self._unanswered.pop(delivery, None)
+            self._answered.pop(delivery, None)
             if delivery.awaits_history:
                 batch.append(_Asked(delivery, *delivery.next_history_request()))
             await trio.lowlevel.checkpoint()  # to check one position may take some milliseconds
@@ -95,5 +111,5 @@ class HistoryReader:
             await between_records(self._feed)
             asked.delivery.on_history(asked.subscription, pages.get(number))
             if asked.delivery.awaits_history:
-                self._waiting[asked.delivery] = None  # after all others
+                self._queue(asked.delivery)  # after all others
             await trio.lowlevel.checkpoint()

@@ -89,6 +89,7 @@ class Pace:
         self._counters = counters
         self._rate = None if plan.backlog else plan.rate
         self._start = time.time_ns()
+        self._first = plan.fed_before
         # What one event is to be received by, on average.
         self._listeners = plan.connections / plan.channels
         self.taken = 0
@@ -110,7 +111,14 @@ class Pace:
 
     def at(self, serial: int) -> int:
         """Return when the event with that serial number is due (ns since the epoch)."""
-        return time.time_ns() if self._rate is None else self._start + int(serial * 1e9 / self._rate)
+        if self._rate is None:
+            return time.time_ns()
+        return self._start + int((serial - self._first) * 1e9 / self._rate)
+
+    @property
+    def next(self) -> int:
+        """The serial number of the event that is fed next."""
+        return self._first + self.taken
 
     async def wait(self) -> None:
         """Wait until another event may be due."""
@@ -118,9 +126,9 @@ class Pace:
             await trio.lowlevel.checkpoint()
             time.sleep(_LOOK)  # noqa: ASYNC251 - see _DOZE
             return
-        remaining = (self.at(self.taken) - time.time_ns()) / 1e9
+        remaining = (self.at(self.next) - time.time_ns()) / 1e9
         await trio.sleep(max(0, remaining - _DOZE))
-        time.sleep(max(0.0, min(_DOZE, (self.at(self.taken) - time.time_ns()) / 1e9)))  # noqa: ASYNC251
+        time.sleep(max(0.0, min(_DOZE, (self.at(self.next) - time.time_ns()) / 1e9)))  # noqa: ASYNC251
 
 
 async def _feed(plan: Plan, feed: Feed, pipe: Pipe, counters: MutableSequence[int]) -> None:
@@ -135,7 +143,7 @@ async def _feed(plan: Plan, feed: Feed, pipe: Pipe, counters: MutableSequence[in
         while not pipe.poll() and not pace.over:
             count = pace.due()
             if count > 0:
-                await append([make(due) for due in plan.events(pace.taken, count, pace.at)])
+                await append([make(due) for due in plan.events(pace.next, count, pace.at)])
                 pace.taken += count
             await pace.wait()
         if not pace.over:

@@ -1,6 +1,6 @@
 """What a run does: who connects, to which channels, what is fed into them, and how it is disturbed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -23,6 +23,13 @@ class Due(NamedTuple):
         return f"{self.channel}.{self.number}.{self.at}"
 
 
+class Place(NamedTuple):
+    """Where a client begins: the number of the event that it expects next, and its position; None: with what comes."""
+
+    next: int
+    position: str | None
+
+
 @frozen(kw_only=True)
 class Plan:
     """All of a run. Times in seconds, rates per second, in all processes together.
@@ -31,7 +38,9 @@ class Plan:
     received everywhere. Disturbances: with `cut_every`, each client is cut that often; with `storm`, all but the
     `bystanders` are cut at once in the middle of the run. Who was cut is `away` for a while, and resumes. For the
     second half, so many more come that are `stopped`: they subscribe, and then read nothing at all. With a `backlog`,
-    so many events are fed while the server stands still, and no more: it is seen how fast it catches up. Clients that
+    so many events are fed while the server stands still, and no more: it is seen how fast it catches up. With `places`,
+    by channel, all but the bystanders have been away for long: they come in a storm, to the places of their channel in
+    turn. So many events were `fed_before` the run, to all channels. Clients that
     `nap` look only that often at what has come: they take less of the processor, and their latencies count the wait.
 
     With a `secret`, which is the service's JWT_SECRET, each client signs in as the user whom its channel is about. With
@@ -60,6 +69,8 @@ class Plan:
     bystanders: int = 0
     stopped: int = 0
     backlog: int = 0
+    places: Sequence[Sequence[Place]] = ()
+    fed_before: int = 0
     nap: float = 0.0
     secret: str = field(default="", repr=False)
     expiring: bool = False
@@ -74,6 +85,20 @@ class Plan:
     def cuts(self) -> int:
         """How many times somebody is to be cut, if all come back in time."""
         return int(self.duration / self.cut_every * (self.connections - self.bystanders)) if self.cut_every else 0
+
+    @property
+    def present(self) -> int:
+        """How many clients there are before a storm."""
+        return self.bystanders if self.places else self.connections
+
+    def place(self, client: int) -> Place:
+        """Return where the client of that number begins."""
+        turn, channel = divmod(client, self.channels)
+        if self.places and client >= self.bystanders:
+            places = self.places[channel]
+            return places[turn % len(places)]
+        whole, rest = divmod(self.fed_before, self.channels)
+        return Place(whole + (channel < rest) + 1, None)
 
     def subject(self, channel: int) -> str:
         """Return the id that a channel is about; no other run uses it."""

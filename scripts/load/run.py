@@ -121,12 +121,12 @@ class Run:
             else:
                 storm_seconds = self._disturb()
         events, feed_cpu = self._processes.stop_feed()
-        fed_for = time.time() - start.at
-        expected = self._expected(plan.fed(events))
+        fed_for, fed = time.time() - start.at, plan.fed(plan.fed_before + events)
+        expected = self._expected(fed)
         self._drain(expected)
         end, writes = self._clocks(), self._writes() - writes
         done, used, took = totals.deliveries - deliveries, end.server - start.server, end.at - start.at
-        lost, late = self._finish(plan.fed(events))
+        lost, late = self._finish(fed)
         # Where nothing is fed, it is their coming that is measured.
         shares = end.since(start) if plan.feeds or plan.watch else opened.since(begun)
         return Result(
@@ -183,7 +183,7 @@ class Run:
         self._processes.order("connect")
         came = time.time()
         patience = came + FIRST_TIMEOUT
-        while totals.open_now < plan.connections and time.time() < patience:
+        while totals.open_now < plan.present and time.time() < patience:
             seen = totals.connected
             self._look("connecting")
             if totals.connected > seen:
@@ -277,7 +277,7 @@ class Run:
     def _expected(self, fed: list[int]) -> int:
         """Return how many deliveries there must be, if all came of all that was fed."""
         plan = self._plan
-        return sum(fed[number % plan.channels] for number in range(plan.connections))
+        return sum(fed[number % plan.channels] + 1 - plan.place(number).next for number in range(plan.connections))
 
     def _finish(self, fed: list[int]) -> tuple[int, int]:
         lost = late = 0

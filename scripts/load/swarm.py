@@ -71,6 +71,9 @@ class Swarm:
             )
             for number in range(index, plan.connections, plan.processes)
         ]
+        for client, number in zip(self._clients, range(index, plan.connections, plan.processes), strict=True):
+            client.next, position = plan.place(number)
+            client.position = None if position is None else position.encode()
         self._stopped = [
             Client(number % plan.channels, f"127.0.0.{2 + number % plan.sources}", bystander=False, stopped=True)
             for number in range(index, plan.stopped, plan.processes)
@@ -81,8 +84,8 @@ class Swarm:
     # Commands
 
     def connect(self) -> None:
-        """Let all clients come."""
-        self._admission.queue(self._clients, time.monotonic())
+        """Let all clients come that have not been away for long."""
+        self._admission.queue((client for client in self._clients if client.position is None), time.monotonic())
 
     def cut_all(self) -> None:
         """Cut all but the bystanders, at once; they stay away."""

@@ -47,9 +47,14 @@ def _reservation(subject: str, stamp: str) -> dict[str, object]:
     return {"userId": subject, "reservationTime": at, "numberOfGuests": 2, "status": "PENDING", "stamp": stamp}
 
 
+def _reservation_at(subject: str, stamp: str) -> dict[str, object]:
+    return {**_reservation(subject, stamp), "restaurantId": subject}
+
+
 def _nothing(_: str) -> list[Record]:
     return []
 
 
 TABLES = Workload("restaurant:{}:tables", "tables", _floor_plan, _table)
+RESERVATIONS = Workload("restaurant:{}:reservations", "reservations", _nothing, _reservation_at)
 USERS = Workload("user:{}:notifications", "reservations", _nothing, _reservation)

@@ -1,7 +1,7 @@
 import trio
 
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.gateway.history import BATCH, HistoryReader
+from mesaya_ws.gateway.history import ANSWERS, BATCH, HistoryReader
 from tests.support.instance import KEPT, KeepingWorld, ask, read_on, reservations
 from tests.timing import PATIENCE
 
@@ -12,6 +12,7 @@ class FakeState:
     def __init__(self, world):
         self.world = world
         self.reads = 0
+        self.opened = []
         self.is_broken = self.is_failing = False
         self.commits = 0
 
@@ -21,6 +22,7 @@ class FakeState:
 
     async def read(self, look):
         self.reads += 1
+        self.opened.append([request.opens for request in look.keywords["requests"]])
         await trio.lowlevel.checkpoint()
         return None if self.is_broken else look(self.world.store)
 
@@ -81,6 +83,20 @@ async def test_pages_follow_each_other_until_the_channel_is_live(nursery):
     assert reservations(await read_all(session)) == [f"v{number}" for number in range(20)]
     readers.world.review(20)
     assert reservations(session.send_queue.said()) == ["v20"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_has_no_answer_goes_before_who_reads_on_but_leaves_room(nursery):
+    readers = Readers(nursery, max_bytes=3 * PAGE_BYTES)
+    readers.fill(20, size=PAGE_BYTES // 2)
+    reading_on = await readers.come_back(2 * BATCH)
+    readers.state.opened.clear()
+    for session in reading_on:
+        read_on(session)
+    await readers.come_back(BATCH)
+    first, second, *_ = readers.state.opened
+    assert first == [True] * ANSWERS + [False] * (BATCH - ANSWERS)
+    assert second == [True] * (BATCH - ANSWERS) + [False] * ANSWERS
     nursery.cancel_scope.cancel()
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from load.feed import Pace
-from load.plan import Due, Plan
+from load.plan import Due, Place, Plan
 from load.wire import Chunk
 from load.workload import USERS
 
@@ -45,6 +45,25 @@ def test_events_are_numbered_on_their_channel_and_counted_alike(channels, count)
     events = list(plan.events(0, count, lambda serial: serial))
     for channel, fed in enumerate(plan.fed(count)):
         assert [event.number for event in events if event.channel == channel] == list(range(1, fed + 1))
+
+
+@given(st.integers(1, 7), st.integers(0, 50), st.integers(1, 50))
+def test_clients_expect_what_is_fed_next_on_their_channel(channels, before, count):
+    plan = Plan(run="x", channels=channels, fed_before=before)
+    events = list(plan.events(before, count, lambda serial: serial))
+    for channel in range(channels):
+        numbers = [event.number for event in events if event.channel == channel]
+        assert numbers == list(range(plan.place(channel).next, plan.fed(before + count)[channel] + 1))
+
+
+def test_clients_that_were_away_begin_at_the_places_of_their_channel_in_turn_and_bystanders_with_what_comes():
+    places = [[Place(3, "p"), Place(5, "q")], [Place(2, "r")]]
+    plan = Plan(run="x", channels=2, fed_before=20, bystanders=1, connections=6, places=places)
+    assert [plan.place(number) for number in range(6)] == [
+        Place(11, None),
+        *(places[1][0], places[0][1], places[1][0], places[0][0], places[1][0]),
+    ]
+    assert plan.present == 1
 
 
 def test_a_saturating_feed_waits_for_its_audience():

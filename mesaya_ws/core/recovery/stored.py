@@ -129,8 +129,9 @@ class HistoryRequest:
     opens: bool
 
 
-FIRST_PAGE_BYTES = 16_384
-"""How much of a replay is read when it opens: a client may open many at once, and take them slowly."""
+FIRST_PAGE_BYTES = 4096
+"""How much of a replay is read when it opens: many clients may come back at once, and all of them wait for the answer;
+and one of them may open many, and take them slowly."""
 
 
 @frozen

@@ -153,6 +153,11 @@ class Delivery:
         """Whether a subscription awaits a page of its history: the first, or the next one."""
         return any(each.awaits_page for each in self.unsettled)
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a subscription awaits the first page of its history, before which it is not answered."""
+        return any(each.state is State.READING_HISTORY for each in self.unsettled)
+
     def next_history_request(self) -> tuple[Subscription, HistoryRequest | None]:
         """Return the first subscription that awaits a page, and which; None if that is of no use any more."""
         subscription = next(each for each in self.unsettled if each.awaits_page)
