@@ -12,7 +12,7 @@ class FakeState:
     def __init__(self, world):
         self.world = world
         self.reads = 0
-        self.opened = []
+        self.looks = []
         self.is_broken = self.is_failing = False
         self.commits = 0
 
@@ -22,7 +22,7 @@ class FakeState:
 
     async def read(self, look):
         self.reads += 1
-        self.opened.append([request.opens for request in look.keywords["requests"]])
+        self.looks.append(look)
         await trio.lowlevel.checkpoint()
         return None if self.is_broken else look(self.world.store)
 
@@ -90,11 +90,11 @@ async def test_who_has_no_answer_goes_before_who_reads_on_but_leaves_room(nurser
     readers = Readers(nursery, max_bytes=3 * PAGE_BYTES)
     readers.fill(20, size=PAGE_BYTES // 2)
     reading_on = await readers.come_back(2 * BATCH)
-    readers.state.opened.clear()
+    readers.state.looks.clear()
     for session in reading_on:
         read_on(session)
     await readers.come_back(BATCH)
-    first, second, *_ = readers.state.opened
+    first, second, *_ = ([request.opens for request in look.keywords["requests"]] for look in readers.state.looks)
     assert first == [True] * ANSWERS + [False] * (BATCH - ANSWERS)
     assert second == [True] * (BATCH - ANSWERS) + [False] * ANSWERS
     nursery.cancel_scope.cancel()

@@ -15,6 +15,7 @@ from typing import Protocol
 from mesaya_ws.core.access.channels import KINDS, Channel
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.recovery.last_records import KNOWN, LAST, LastRecord
 from mesaya_ws.core.recovery.offset_pairs import OffsetPairs
 from mesaya_ws.core.recovery.parents import UNCARRIED
 from mesaya_ws.core.recovery.position import Offsets
@@ -39,6 +40,10 @@ class Sink(Protocol):
 
     def add_waiting(self, name: str, places: Offsets) -> None:
         """Keep that records wait for a parent of that name."""
+        ...
+
+    def add_last(self, record: LastRecord) -> None:
+        """Keep a record that later ones may depend on."""
         ...
 
 
@@ -108,6 +113,8 @@ class Dependencies:
                     firsts = places
             if (forgotten := self._last.put(entity, place)) is not None:
                 self._forgot(forgotten)
+            if self._sink is not None:
+                self._sink.add_last((LAST, entity, partition, offset))
         waiting: dict[Partition, int] = {}
         if known:
             for name in known:
@@ -115,6 +122,8 @@ class Dependencies:
                     add_places(waiting, places)
             if (forgotten := self._known.put(known[0], place)) is not None:
                 self._forgot(forgotten)
+            if self._sink is not None:
+                self._sink.add_last((KNOWN, known[0], partition, offset))
             if waiting:
                 firsts = dict(firsts)
                 add_places(firsts, waiting)
@@ -153,6 +162,11 @@ class Dependencies:
     def load_waiting(self, name: str, places: Offsets) -> None:
         """Take in what a `sink` was given in another process."""
         self._forgot(self._waiting.put(name, dict(places)))
+
+    def load_last(self, record: LastRecord) -> None:
+        """Take in what a `sink` was given in another process."""
+        what, name, partition, offset = record
+        self._forgot((self._known if what == KNOWN else self._last).put(name, {partition: offset}))
 
     def _add_pairs(
         self, channel: str, topics: Collection[str], firsts: dict[Partition, int], partition: Partition, offset: int

@@ -19,6 +19,7 @@ from attrs import frozen
 from mesaya_ws.core.access.channels import Channel, kind_of
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.barriers import Barrier, Barriers
+from mesaya_ws.core.recovery.last_records import LastRecord
 from mesaya_ws.core.recovery.notes import barrier_note, moved_note, unpublished_note
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.window import Window
@@ -101,8 +102,9 @@ class History:
     ) -> None:
         """Go on with what the store has, which is all up to the place `stored`, from which on the log is read.
 
-        The `barriers` are noted there already, and the `current` one is not. Of what comes after that place, it is not
-        known how it depends on what came before. `time` is to be that of the last record there.
+        The `barriers` are noted there already, and the `current` one is not. Of what comes after that place, it is only
+        known how it depends on the last records before it, which come with the copy of the window. `time` is to be that
+        of the last record there.
         """
         self.serial = self.committed_serial = serial
         self.anew = False
@@ -110,7 +112,7 @@ class History:
         for barrier in barriers:
             self._barriers.add(barrier)
         self._add_barrier(current)
-        self._add_barrier(Barrier(stored, stored))
+        self._add_barrier(Barrier(self.window_copy.last_records.begin(stored), stored))
         self._stretch = Barrier({}, stored)
         self._stretch_records = sum(stored.values())
 
@@ -145,6 +147,10 @@ class History:
             self._add_note(channel, moved_note(partition, cut))
         else:
             self.window_copy.note(moved_row(channel, partition, cut))
+
+    def add_last(self, record: LastRecord) -> None:
+        """Keep a record that later ones may depend on."""
+        self.window_copy.last_records.add(record)
 
     def _add_note(self, channel: str, value: bytes) -> None:
         self._add_mark(StoredNote(channel, 0, self.time, value), len(value))

@@ -17,15 +17,19 @@ from attrs import frozen
 
 from mesaya_ws.core.access.channels import kind_of
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.recovery.last_records import LastRecords
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.publications import Publication
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.recovery.window_notes import Row, encoded, places_of
+from mesaya_ws.core.recovery.window_notes import Row, encoded, last_in, last_rows, places_of
 from mesaya_ws.core.state.entries import Entries
 from mesaya_ws.core.state.interface import WindowChanges
 
 MAX_NOTES = 400
 """Notes in the copy, one for each commit that had something to say: twice those of a window of five minutes."""
+
+LAST_RECORDS = 0
+"""The number of the note that has the last records; it is written again when these have changed."""
 
 MAX_ROWS = 100_000
 """Rows of all notes together: as many dependencies are remembered in memory."""
@@ -82,6 +86,7 @@ class WindowCopy:
 
     def __init__(self, cursor: Cursor, window: Window) -> None:
         self.anew = True
+        self.last_records = LastRecords()
         self._cursor = cursor
         self._window = window
         # The serials of the last publication that was committed, in the window and in the copy.
@@ -102,6 +107,9 @@ class WindowCopy:
         """Go on with the copy that a store has; its publications are still to be added to the window (`loaded`)."""
         self.anew = False
         for number, rows in stored.notes.items():
+            if number == LAST_RECORDS:
+                self.last_records.load(*last_in(rows))
+                continue
             needs: dict[Partition, int] = {}
             for row in rows:
                 _add_places(needs, places_of(row))
@@ -125,6 +133,7 @@ class WindowCopy:
         """Begin another copy, from where the log stands now."""
         self.anew, self._taken = True, None
         self._rows, self._needs, self._unwritten = [], {}, {}
+        self.last_records.restart()
         self._notes.clear()
         self._floors = dict(self._cursor.next)
         self._reached = self._window.serial
@@ -153,6 +162,8 @@ class WindowCopy:
             self._notes.append(_Note(self._number, self._needs, len(self._rows)))
             self._rows, self._needs = [], {}
         self._forget_notes()
+        if self.last_records.changed:
+            self._unwritten[LAST_RECORDS] = last_rows(self.last_records.floors, self.last_records.take())
         keep_from, notes = self._places[0][1] + 1, dict(self._unwritten)
         recent = self._window.since(self._reached)
         self._taken = TakenWindow(recent, self._window.serial, self._serial + 1, ahead, keep_from, notes, self.anew)

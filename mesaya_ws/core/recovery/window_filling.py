@@ -36,6 +36,8 @@ def fill(
             copy.loaded(part.last)
             work = 0
             yield
+    for record in copy.last_records.take():
+        coverage.dependencies.load_last(record)
     for rows in stored.notes.values():
         for _ in apply_rows(rows, coverage.dependencies, coverage.reparentings, window):
             work += 1

@@ -1,6 +1,7 @@
 """What comes along with the copy of the window: by what the positions of clients are judged, and what was taken back.
 
-A note is a list of such rows. Each matters to positions that lie before certain places, and to no others.
+A note is a list of such rows. Each matters to positions that lie before certain places, and to no others. One note has
+the last records that later ones may depend on (see `last_records`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ import orjson
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.dependencies import Dependencies
+from mesaya_ws.core.recovery.last_records import LastRecord
 from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.reparenting import Reparentings
 from mesaya_ws.core.recovery.window import Window
@@ -21,6 +23,7 @@ Row = tuple[Any, ...]
 """Its kind, the name that it is about, and places: (topic, number, offset)."""
 
 PAIR, MOVED, WAITING, REPLACED = "pair", "moved", "waiting", "replaced"
+FLOORS, RECORD = "floors", "record"
 
 
 def pair_row(channel: str, first: Partition, first_offset: int, second: Partition, second_offset: int) -> Row:
@@ -43,6 +46,25 @@ def replaced_row(channel: str, partition: Partition, offset: int, frame: bytes) 
     return REPLACED, channel, (*partition, offset), payload_of(frame).decode()
 
 
+def last_rows(floors: Offsets, records: Iterable[LastRecord]) -> list[Row]:
+    """Return the rows of the last records; of those before the `floors`, there are none."""
+    places = tuple((*at, offset) for at, offset in floors.items())
+    return [(FLOORS, "", places), *((RECORD, name, what, (*at, offset)) for what, name, at, offset in records)]
+
+
+def last_in(rows: Iterable[Row]) -> tuple[Offsets, list[LastRecord]]:
+    """Return the floors in such rows, and the records."""
+    floors: Offsets = {}
+    records: list[LastRecord] = []
+    for row in rows:
+        match row:
+            case ("floors", _, places):
+                floors = _places(places)
+            case ("record", name, what, (topic, number, offset)):
+                records.append((what, name, Partition(topic, number), offset))
+    return floors, records
+
+
 def places_of(row: Row) -> Offsets:
     """Return the places before which a position must lie for a row to matter, in one of these partitions."""
     match row:
@@ -52,6 +74,8 @@ def places_of(row: Row) -> Offsets:
             return _places(cut)
         case ("waiting", _, places):
             return {at: offset + 1 for at, offset in _places(places).items()}
+        case ("floors", _, _) | ("record", _, _, (_, _, _)):
+            return {}
     raise CorruptStateError("The state holds a note that cannot be read.")
 
 
