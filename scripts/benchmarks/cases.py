@@ -121,5 +121,12 @@ CASES = {
             {},
             records=(10_000, 100_000, 1_000_000),
         ),
+        Case(
+            "ready-long",
+            "the same, on a log of 5 million records",
+            ("mesaya-ws sqlite",),
+            {},
+            records=(5_000_000,),
+        ),
     )
 }

@@ -40,6 +40,7 @@ FIGURES = {
         Figure("CPU of that s", "{:.1f}"),
         Figure("from disk s", "{:.1f}"),
         Figure("CPU of it s", "{:.1f}"),
+        Figure("changelog kB", "{:,.0f}"),
         Figure("storm s", "{:.1f}"),
         Figure("p99 in it ms", "{:.1f}"),
         Figure("lost", "{:,.0f}"),

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from load.process import Observed
 from load.processes import RunError
 
-START_TIMEOUT = 600.0
-"""Seconds; a gateway is ready when it has read its log, which may be long."""
+START_TIMEOUT = 3600.0
+"""Seconds; a gateway is ready when it has read its log, which may be long, and the machine busy."""
 
 COMMAND = (str(Path(sys.executable).with_name("mesaya-ws")), "serve")
 
