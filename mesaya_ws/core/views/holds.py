@@ -9,7 +9,7 @@ these are in the list `released` (`ended`, for the restaurant) of the same messa
 from collections.abc import Sequence
 
 from mesaya_ws.core.access.channels import restaurant_channel
-from mesaya_ws.core.interactions.hold import Hold, Transition
+from mesaya_ws.core.interactions.hold import Ended, Hold, Transition
 from mesaya_ws.core.interactions.hold_records import Attach, Convert, Detach, HoldRecord, Slot
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Interaction, platform_time
@@ -58,7 +58,7 @@ def _shown(transition: Transition, said: HoldRecord, now: int, projections: Proj
         return held(hold, now), held_by(hold, now, projections)
     public = {"tableIds": hold.tables, **slot_shown(hold.slot), "reason": ended}
     private = {"holdId": hold.id, **_holder(hold, projections), **public}
-    if isinstance(said, Convert):
+    if isinstance(said, Convert) and ended is Ended.RESERVED:  # it may have come after the hold's time
         private["reservationId"] = said.reservation
     return public, private
 

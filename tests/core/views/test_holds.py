@@ -70,6 +70,14 @@ def test_hold_that_ends_says_why_on_both_channels():
     assert messages[DESK] == ("hold.ended", holder | ended)
 
 
+def test_reservation_that_comes_after_the_end_of_a_hold_is_not_why_it_has_ended():
+    place = Place()
+    place.receives(claim())
+    kind, data = place.receives(Convert("h1", "x1"), T + LEASE)[DESK]
+    assert (kind, data["reason"]) == ("hold.ended", "expired")
+    assert "reservationId" not in data
+
+
 def test_claim_that_finds_others_at_their_end_is_one_message_on_each_channel():
     place = Place()
     place.receives(claim())
