@@ -56,7 +56,7 @@ class Played:
         """Take note of how large the snapshots are now."""
         for name in self.feed.window.channels:
             channel = parse_channel(name)
-            snapshot = self.feed.snapshot(channel)
+            snapshot = self.feed.states.snapshot(channel)
             list(snapshot.write())
             size = sum(map(len, snapshot.frames()))
             self.snapshots[channel.kind.name] = max(self.snapshots[channel.kind.name], size)

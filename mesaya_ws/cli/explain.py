@@ -109,7 +109,7 @@ class _Search:
 
     def explain(self, feed: Feed, record: Record) -> Explanation:
         """Return what a feed says of a record that it has not processed."""
-        return feed.explain(record, auth=self.auth, user=self.user, is_alone=True)
+        return feed.known.explain(record, auth=self.auth, user=self.user, is_alone=True)
 
     def keep(self, record: Record, explanation: Explanation) -> None:
         """Keep an explanation, with the place of its record."""
@@ -121,28 +121,21 @@ class _Search:
             named |= {"partition": record.partition, "offset": record.offset}
         self.found = {**named, **explanation}
 
+    def preview(self, feed: Feed, record: Record, event: Decoded) -> None:
+        """Explain a record that the feed processes next, if it is searched for."""
+        if self.place == record[:3]:
+            self.keep(record, self.explain(feed, record))
+            self.done.set()
+        elif self.matches(event):
+            explanation = self.explain(feed, record)
+            if _is_wanted(self, explanation):
+                self.keep(record, explanation)
+
     def matches(self, event: Decoded) -> bool:
         """Return whether a record may be the wanted event: what it becomes, its explanation says."""
         if self.event is None or not isinstance(event, Event):
             return False
         return self.event == event.id or self.event.startswith(f"{event.entity}.")
-
-
-class _ExplainedFeed(Feed):
-    """A feed that explains the records that are searched for, right before it processes them."""
-
-    search: _Search
-
-    def _process(self, record: Record, event: Decoded) -> int:
-        search = self.search
-        if search.place == record[:3]:
-            search.keep(record, search.explain(self, record))
-            search.done.set()
-        elif search.matches(event):
-            explanation = search.explain(self, record)
-            if _is_wanted(search, explanation):
-                search.keep(record, explanation)
-        return super()._process(record, event)
 
 
 def _is_wanted(search: _Search, explanation: Explanation) -> bool:
@@ -181,8 +174,12 @@ async def _read_log(
     open_log: Callable[[], AbstractAsyncContextManager[EventLog]], settings: Settings, search: _Search
 ) -> None:
     """Read the log up to what is searched for, or to its end."""
-    feed = _ExplainedFeed(Hub(), Window(1, 1 << 20), settings.parent_timeout)
-    feed.search = search
+    feed = Feed(
+        Hub(),
+        Window(1, 1 << 20),
+        settings.parent_timeout,
+        preview=lambda record, event: search.preview(feed, record, event),
+    )
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     async with open_log() as event_log, trio.open_nursery() as nursery:
         nursery.start_soon(partial(event_log.follow, deliver.send, paused=lambda: feed.paused))

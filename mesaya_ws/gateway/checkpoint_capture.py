@@ -37,7 +37,7 @@ class CheckpointCapture:
 
     def begin_after(self, mark: Mark) -> None:
         """Follow what changes after a checkpoint that the feed has begun with."""
-        self._follower, self.after = self._feed.follow_changes(), mark
+        self._follower, self.after = self._feed.known.follow_changes(), mark
 
     async def request(self) -> tuple[Checkpoint, float]:
         """Wait for the next `capture`; return it, and when it was captured."""
@@ -59,13 +59,13 @@ class CheckpointCapture:
         if self._requested is None:
             return
         requested, self._requested = self._requested, None
-        cut, rest = self._feed.capture(self._follower_of_changes())
+        cut, rest = self._feed.persistent.capture(self._follower_of_changes())
         pieces = []
         for piece in rest:
             pieces.append(piece)
             await trio.lowlevel.checkpoint()
         if self._follower is None:
-            self._follower = self._feed.follow_changes()
+            self._follower = self._feed.known.follow_changes()
         requested.send_nowait((cut, pieces))
 
     def _follower_of_changes(self) -> Follower | None:

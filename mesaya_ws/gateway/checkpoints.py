@@ -25,7 +25,8 @@ from math import inf
 import attrs
 import trio
 
-from mesaya_ws.core.feed.changelog import FORMER, Mark, rows_of
+from mesaya_ws.core.feed.batch_rows import rows_of
+from mesaya_ws.core.feed.changelog import FORMER, Mark
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.events import LogEvent
@@ -129,7 +130,7 @@ class Checkpoints:
         chain = changelog.chain(mark)
         batches = [[part.content or b"" for part in changelog.parts(each)] for each in chain]
         try:
-            for _ in self._feed.restore(cut, rows_of(batches)):
+            for _ in self._feed.persistent.restore(cut, rows_of(batches)):
                 await trio.lowlevel.checkpoint()
         except CorruptCheckpointError as error:
             log.warning("a checkpoint is of no use: it is damaged", checkpoint=mark.id, reason=str(error))

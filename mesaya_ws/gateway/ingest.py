@@ -132,10 +132,10 @@ class _Ingest:
         """Write to the clients; have those begin anew who missed something, and end what has lost its right."""
         feed = self.feed
         await _write(feed.hub.fan_out(), self.metrics)
-        if feed.gaps:
+        if feed.progress.gaps:
             await _announce_gaps(feed, self.registry)
-        if feed.rights_changes and not feed.is_mid_record:
-            changes, feed.rights_changes = feed.rights_changes, []
+        if feed.progress.rights_changes and not feed.is_mid_record:
+            changes, feed.progress.rights_changes = feed.progress.rights_changes, []
             for _step in self.identities.apply(changes):
                 await trio.lowlevel.checkpoint()
 
@@ -189,12 +189,12 @@ async def _announce_gaps(feed: Feed, registry: SessionRegistry[Any]) -> None:
 
     Until all have been informed, `gaps` stay, and so nobody is given a place after them as one that it has reached.
     """
-    gaps = feed.gaps
+    gaps = feed.progress.gaps
     for topic, lost in gaps:
         log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
     for _ in registry.resync(gaps):
         await trio.lowlevel.checkpoint()
-    feed.gaps = []
+    feed.progress.gaps = []
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

@@ -34,7 +34,7 @@ class NotificationsRenderer:
     def takes(self, delivery: Delivery) -> bool:
         """Return whether what a delivery waits for is to be requested here."""
         channel = delivery.to_render
-        return channel is not None and self._feed.reads_notifications(channel)
+        return channel is not None and self._feed.states.reads_notifications(channel)
 
     def request(self, delivery: Delivery) -> None:
         """Request the snapshot that `delivery` waits for; it is passed to `Delivery.on_rendered`."""
@@ -51,7 +51,7 @@ class NotificationsRenderer:
                 for delivery in list(self._waiting)[:BATCH]:
                     del self._waiting[delivery]
                     channel = delivery.to_render
-                    if channel is not None and self._feed.reads_notifications(channel):
+                    if channel is not None and self._feed.states.reads_notifications(channel):
                         wanted.setdefault(channel, []).append(delivery)
                     elif channel is not None:  # by now it waits for something else
                         delivery.services.render_snapshot(delivery)
@@ -71,7 +71,9 @@ class NotificationsRenderer:
             await between_records(self._feed)
             stored = read.get(channel)
             # What cannot be read is not shown, and the snapshot says that it is not complete.
-            snapshot = self._feed.snapshot(channel, stored if stored is not None and self._continues(stored) else None)
+            snapshot = self._feed.states.snapshot(
+                channel, stored if stored is not None and self._continues(stored) else None
+            )
             await render_pieces(snapshot)
             if snapshot.size:
                 self._states.keep(snapshot, trio.current_time())
@@ -80,7 +82,7 @@ class NotificationsRenderer:
                 await trio.lowlevel.checkpoint()
 
     def _continues(self, stored: StoredNotifications) -> bool:
-        return self._feed.continues_notifications(stored)
+        return self._feed.states.continues_notifications(stored)
 
     async def _read(self, channels: Collection[Channel]) -> dict[Channel, StoredNotifications]:
         """Return the notifications; nothing if they cannot be read, or the history has begun anew."""
@@ -88,7 +90,7 @@ class NotificationsRenderer:
         if history is None:
             return {}
         generation = history.generation
-        look = partial(read_notifications, channels=channels, count=self._feed.inbox_events)
+        look = partial(read_notifications, channels=channels, count=self._feed.states.inbox_events)
         read = await self._state.read(look)
         if read is None or generation != history.generation:
             return {}

@@ -158,7 +158,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
         services.progressed,
     )
     if services.platform_api is not None:
-        nursery.start_soon(services.platform_api.run, services.live, feed.is_missing)
+        nursery.start_soon(services.platform_api.run, services.live, feed.known.is_missing)
 
 
 def _start_background(services: Services, nursery: trio.Nursery) -> None:

@@ -37,7 +37,7 @@ class SnapshotRenderer:
             wanted: dict[Channel, list[Delivery]] = {}
             for delivery in requests:
                 channel = delivery.to_render
-                if channel is not None and self._feed.reads_notifications(channel):  # by now it waits for that
+                if channel is not None and self._feed.states.reads_notifications(channel):  # by now it waits for that
                     delivery.services.render_snapshot(delivery)
                 elif channel is not None:
                     wanted.setdefault(channel, []).append(delivery)
@@ -56,7 +56,7 @@ class SnapshotRenderer:
         busy = 0.0
         if state is None:
             await between_records(self._feed)
-            state = self._feed.snapshot(channel)
+            state = self._feed.states.snapshot(channel)
             busy = await render_pieces(state)
             if state.size:
                 self._states.keep(state, trio.current_time())

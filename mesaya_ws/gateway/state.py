@@ -70,7 +70,7 @@ class State:
         self._flush_interval = flush_interval
         self._check_interval = check_interval
         self._max_waiting = max_waiting
-        self._store = OpenedStore(folder, feed.stored, self._note_lost)
+        self._store = OpenedStore(folder, feed.known.stored, self._note_lost)
         self._feed = feed
         self._metrics = metrics
         self._status = status
@@ -139,7 +139,7 @@ class State:
         """Have the feed go on where the store stands; return whether that was possible."""
         try:
             self._store.pin()
-            for _ in self._feed.resume_stored(stored, in_pieces(iter(stored.rows)), now_ms(), steady()):
+            for _ in self._feed.persistent.resume_stored(stored, in_pieces(iter(stored.rows)), now_ms(), steady()):
                 await trio.lowlevel.checkpoint()
         except (CorruptCheckpointError, StateError) as error:
             self._store.unpin()
@@ -169,7 +169,7 @@ class State:
             if self._store.lost is not None:
                 raise StateLostError(self._store.lost)
             waited = trio.current_time() - tried_at
-            is_due = self._due.is_set() or self._feed.uncommitted >= FLUSH_ENTRIES
+            is_due = self._due.is_set() or self._feed.persistent.uncommitted >= FLUSH_ENTRIES
             if waited < self._flush_interval and (self.is_failing or not is_due):
                 continue
             self._due = trio.Event()
@@ -183,7 +183,7 @@ class State:
 
     async def make_room(self) -> None:
         """Wait until what is read of the log's history can be committed in time; unless it cannot be at all."""
-        while self._feed.uncommitted >= self._max_waiting and not self._feed.live and not self.is_failing:
+        while self._feed.persistent.uncommitted >= self._max_waiting and not self._feed.live and not self.is_failing:
             await self.next_try()
 
     async def commit_now(self) -> None:
@@ -198,7 +198,7 @@ class State:
     async def _flush(self) -> None:
         """Commit what is pending; open the store before, if it is not. Raises `StateError` and `OSError`."""
         if not self._is_open:
-            if self._feed.needs_store:
+            if self._feed.persistent.needs_store:
                 if not self._store.is_in_place:
                     await self._in_thread(self._store.copy, self._writers)
                     # Not in a thread: nobody may look meanwhile, and it takes a few milliseconds.
@@ -209,8 +209,8 @@ class State:
                 head = await self._in_thread(self._reopen, self._writers)
                 if self._head is not None and head != self._head:
                     # Another store than the one that was written, or one that is ahead of what is known of it.
-                    self._feed.restart_changes()
-        captured = self._feed.capture_changes(now_ms(), steady())
+                    self._feed.persistent.restart_changes()
+        captured = self._feed.persistent.capture_changes(now_ms(), steady())
         if captured is None:
             return
         began = trio.current_time()
@@ -218,12 +218,12 @@ class State:
             changes, size, floors = await self._in_thread(partial(self._commit, captured), self._writers)
             self._store.pin()
         except BaseException:
-            self._feed.give_back_changes(captured)
+            self._feed.persistent.give_back_changes(captured)
             raise
         self._metrics.note_state(size, trio.current_time() - began)
-        self._metrics.entity_reads, self._metrics.entity_hits = self._store.entity_reads, self._feed.stored.hits
+        self._metrics.entity_reads, self._metrics.entity_hits = self._store.entity_reads, self._feed.known.stored.hits
         self._head = captured.changes.head
-        for _ in self._feed.changes_committed(captured, changes, floors):
+        for _ in self._feed.persistent.changes_committed(captured, changes, floors):
             await trio.lowlevel.checkpoint()
         self._alarm.clear()
         self._status.state = None
@@ -243,7 +243,7 @@ class State:
         """Go on without the store until it can be opened again; what is damaged is set aside then."""
         self._is_open = False
         if isinstance(error, CorruptStateError):
-            if self._feed.needs_store:
+            if self._feed.persistent.needs_store:
                 self._store.lost = str(error)
             self._store.damage = str(error)
         self._metrics.state_failures += 1

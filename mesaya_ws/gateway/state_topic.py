@@ -8,15 +8,14 @@ from uuid import uuid4
 import trio
 from attrs import frozen
 
+from mesaya_ws.core.feed.batch_rows import Changed, overlay
 from mesaya_ws.core.feed.changelog import (
     MAX_AFTER,
-    Changed,
     Changelog,
     Mark,
     Part,
     make_mark,
     mark_record,
-    overlay,
     part_record,
 )
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces, pack

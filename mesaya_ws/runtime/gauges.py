@@ -50,8 +50,8 @@ class Gauges(Collector):
         for name, size in self.kept.items():
             kept.add_metric([name], size())
         yield kept
-        if self.feed.time > 0:
-            age = max(0.0, time() - self.feed.time / 1000)
+        if self.feed.progress.time > 0:
+            age = max(0.0, time() - self.feed.progress.time / 1000)
             yield GaugeMetricFamily("mesaya_newest_record_age_seconds", "Age of the last record taken.", age)
         if log_bytes is not None:
             yield GaugeMetricFamily("mesaya_log_bytes", "Size of the embedded log's files.", log_bytes)

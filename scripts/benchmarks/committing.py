@@ -5,7 +5,7 @@ import trio
 
 async def commit(feed, store, now):
     """Commit what has changed since the last commit; times are ms. The feed sees the store as of this commit then."""
-    captured = feed.capture_changes(now, now)
+    captured = feed.persistent.capture_changes(now, now)
 
     def write():
         changes = captured.encoded()
@@ -13,8 +13,8 @@ async def commit(feed, store, now):
         return changes
 
     changes = await trio.to_thread.run_sync(write)
-    former, feed.stored.view = feed.stored.view, store.pin()
+    former, feed.known.stored.view = feed.known.stored.view, store.pin()
     if former is not None:
         former.close()
-    for _ in feed.changes_committed(captured, changes, {}):
+    for _ in feed.persistent.changes_committed(captured, changes, {}):
         await trio.lowlevel.checkpoint()

@@ -109,11 +109,11 @@ async def fill(folder, count, keys):
                     for _ in feed.hub.fan_out():
                         pass
                     step = time.thread_time()
-                is_due = trio.current_time() - flushed >= FLUSH_SECONDS or feed.uncommitted >= FLUSH_ENTRIES
+                is_due = trio.current_time() - flushed >= FLUSH_SECONDS or feed.persistent.uncommitted >= FLUSH_ENTRIES
                 if is_due and not is_flushing:
                     is_flushing.add(1)
                     nursery.start_soon(flush, now)
-                while is_flushing and feed.uncommitted >= ROOM_ENTRIES:  # noqa: ASYNC110 - for milliseconds
+                while is_flushing and feed.persistent.uncommitted >= ROOM_ENTRIES:  # noqa: ASYNC110 - for milliseconds
                     await trio.sleep(0.01)
                 if (start + BATCH) % each == 0:
                     cost = (time.process_time() - began - made) / each * 1e6
@@ -123,7 +123,7 @@ async def fill(folder, count, keys):
                     began, made, longest = time.process_time(), 0.0, 0.0
         await flush(now)
         look_up(feed, keys, draw)
-        feed.stored.view.close()
+        feed.known.stored.view.close()
         store.close()
 
 
@@ -131,10 +131,10 @@ def look_up(feed, keys, draw):
     """Print what clients' questions cost."""
 
     def history(key):
-        feed.chat_history(feed.chats.get(key), None, 100)
+        feed.known.chat_history(feed.known.chats.get(key), None, 100)
 
     def inbox(channel):
-        for _ in feed.snapshot(parse_channel(channel)).write():
+        for _ in feed.states.snapshot(parse_channel(channel)).write():
             pass
 
     some = draw.sample(keys, min(500, len(keys)))
@@ -159,9 +159,9 @@ def restart(folder, count):
     began = time.perf_counter()
     store, feed = LmdbState(folder), new_feed()
     store.reopen()
-    feed.stored.view = pinned = store.pin()
+    feed.known.stored.view = pinned = store.pin()
     stored = read_state(pinned)
-    for _ in feed.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
+    for _ in feed.persistent.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
         pass
     feed.ingest(metadata(count), SINCE)
     for _ in feed.process(SINCE):

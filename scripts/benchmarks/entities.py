@@ -132,11 +132,11 @@ async def fill(folder, millions):
                     for _ in feed.hub.fan_out():
                         pass
                     step = time.thread_time()
-                is_due = trio.current_time() - flushed >= FLUSH_SECONDS or feed.uncommitted >= FLUSH_ENTRIES
+                is_due = trio.current_time() - flushed >= FLUSH_SECONDS or feed.persistent.uncommitted >= FLUSH_ENTRIES
                 if is_due and not is_flushing:
                     is_flushing.add(1)
                     nursery.start_soon(flush, now)
-                while is_flushing and feed.uncommitted >= ROOM_ENTRIES:  # noqa: ASYNC110 - for milliseconds
+                while is_flushing and feed.persistent.uncommitted >= ROOM_ENTRIES:  # noqa: ASYNC110 - for milliseconds
                     await trio.sleep(0.01)
                 if (start + BATCH) % EACH == 0:
                     cost = (time.process_time() - began - made) / (2 * EACH) * 1e6
@@ -147,7 +147,7 @@ async def fill(folder, millions):
                     print(f"| {row} |", flush=True)
                     began, made, longest = time.process_time(), 0.0, 0.0
         await flush(now)
-        feed.stored.view.close()
+        feed.known.stored.view.close()
         store.close()
 
 
@@ -157,9 +157,9 @@ def restart(folder, count):
     began = time.perf_counter()
     store, feed = LmdbState(folder), new_feed()
     store.reopen()
-    feed.stored.view = pinned = store.pin()
+    feed.known.stored.view = pinned = store.pin()
     stored = read_state(pinned)
-    for _ in feed.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
+    for _ in feed.persistent.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
         pass
     feed.ingest(metadata(count), SINCE)
     for _ in feed.process(SINCE):

@@ -56,7 +56,7 @@ async def fill(folder, size):
         if offset % COMMIT_EVERY == 0:
             await commit(feed, store, SINCE)
     await commit(feed, store, SINCE)
-    feed.stored.view.close()
+    feed.known.stored.view.close()
     store.close()
 
 
@@ -72,10 +72,10 @@ async def start(folder, size):
         feed, store = new_feed(size), LmdbState(folder)
         store.reopen()
         began = time.perf_counter()
-        feed.stored.view = view = store.pin()
+        feed.known.stored.view = view = store.pin()
         stored = await trio.to_thread.run_sync(read, store)
         reading, longest, step = time.perf_counter() - began, 0.0, time.thread_time()
-        for _ in feed.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
+        for _ in feed.persistent.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
             longest = max(longest, time.thread_time() - step)
             await trio.lowlevel.checkpoint()
             step = time.thread_time()

@@ -39,7 +39,7 @@ def feed():
 
 
 def shown(feed, channel):
-    return written(feed.snapshot(parse_channel(channel)))
+    return written(feed.states.snapshot(parse_channel(channel)))
 
 
 def test_every_record_is_understood():

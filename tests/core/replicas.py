@@ -54,7 +54,11 @@ class Replica:
         self.sessions = []
         self.identities = SessionIdentities()
         self.place = place
-        self.feed = a_feed(max_bytes=1 << 22) if feed is None else feed
+        # What is reported of its records, unless it is of another's feed.
+        self.report = lambda record, outcome: None
+        if feed is None:
+            feed = a_feed(lambda record, outcome: self.report(record, outcome), max_bytes=1 << 22)
+        self.feed = feed
         self.appended = []
         self.feed.ingest(self._metadata(), log.now)
         self.read()
@@ -102,7 +106,7 @@ class Replica:
             for _ in self.feed.hub.fan_out():
                 pass
             if not self.feed.is_mid_record:
-                changes, self.feed.rights_changes = self.feed.rights_changes, []
+                changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
                 list(self.identities.apply(changes))
         for waiting in list(self.appended):
             session, command, place = waiting

@@ -90,7 +90,7 @@ class Instance:
 
     @property
     def tables(self) -> list[str]:
-        return [table["tableId"] for table in written(self.feed.snapshot(PLAN))["tables"]]
+        return [table["tableId"] for table in written(self.feed.states.snapshot(PLAN))["tables"]]
 
     async def run(self) -> None:
         start = await self._checkpoints.restore(self.receive)
@@ -294,7 +294,7 @@ async def test_what_retention_has_dropped_is_known(clock: MockClock, log: FakeLo
     await log.remove_before(Partition(SECTIONS, 0), 1)
     async with running(log, state) as instance, running(log, FakeLog((STATE,))) as reader:
         assert instance.tables == ["t1", "t2", "t4"]
-        assert not instance.feed.snapshot(PLAN).complete, "nobody has read t3"
+        assert not instance.feed.states.snapshot(PLAN).complete, "nobody has read t3"
         assert reader.tables == []
 
 
@@ -425,7 +425,9 @@ async def test_what_changes_is_all_that_is_written_while_it_is_little(clock: Moc
     async with running(log, state) as instance, running(log, FakeLog((STATE,))) as reader:
         assert instance.records == 0
         assert instance.tables == reader.tables
-        captured, known = ([row for piece in each.feed.capture()[1] for row in piece] for each in (instance, reader))
+        captured, known = (
+            [row for piece in each.feed.persistent.capture()[1] for row in piece] for each in (instance, reader)
+        )
         assert captured == known
 
 
@@ -471,10 +473,10 @@ async def test_who_has_not_begun_with_the_newest_checkpoint_writes_all_that_is_k
         await trio.sleep(WINDOW * 5)
         await fill(log, "n3")
         await trio.sleep(WINDOW * 5)
-        known = [row for piece in other.feed.capture()[1] for row in piece]
+        known = [row for piece in other.feed.persistent.capture()[1] for row in piece]
     async with running(log, state) as instance:
         assert instance.records == 0
-        assert [row for piece in instance.feed.capture()[1] for row in piece] == known
+        assert [row for piece in instance.feed.persistent.capture()[1] for row in piece] == known
 
 
 async def test_changes_that_could_not_be_written_are_written_later(clock: MockClock, log: FakeLog, state: FakeLog):
@@ -490,10 +492,10 @@ async def test_changes_that_could_not_be_written_are_written_later(clock: MockCl
             await trio.sleep(WINDOW * 3)
         await fill(log, "n3")
         await trio.sleep(WINDOW * 5)
-        known = [row for piece in instance.feed.capture()[1] for row in piece]
+        known = [row for piece in instance.feed.persistent.capture()[1] for row in piece]
     async with running(log, state) as later:
         assert later.records == 0
-        assert [row for piece in later.feed.capture()[1] for row in piece] == known
+        assert [row for piece in later.feed.persistent.capture()[1] for row in piece] == known
 
 
 async def test_more_changes_than_may_wait_are_let_go_of(clock: MockClock, log: FakeLog, state: FakeLog):

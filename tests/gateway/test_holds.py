@@ -41,7 +41,7 @@ class Instance:
         self.holds = Holds(self, self.replica.feed, self.rules, directory, RECONNECT)
         self.appends = Appends(self, self.replica.feed, on_place=self.holds.on_appended)
         self.replica.services.append = self.appends.append
-        self.replica.feed._report = self.holds.on_record
+        self.replica.report = self.holds.on_record
         self.live = trio.Event()
         self.live.set()
 
@@ -64,7 +64,7 @@ class Instance:
         self.appends.progressed()
 
     def hold(self, id="h1"):
-        outcome = self.replica.feed.holds.outcome(id)
+        outcome = self.replica.feed.known.holds.outcome(id)
         return None if outcome is None else outcome.hold
 
 
@@ -398,4 +398,4 @@ async def test_own_appends_say_what_time_it_is_for_the_log(log, nursery, autojum
     send(session, "table.select", restaurantId="r1", tableIds=["t1"], holdId="h1")
     await passes(log, 0, instance)
     assert abs(instance.rules.log_time() - log.now) <= 10
-    assert abs(instance.replica.feed.log_time() - log.now) <= 10
+    assert abs(instance.replica.feed.states.log_time() - log.now) <= 10

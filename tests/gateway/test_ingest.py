@@ -147,7 +147,7 @@ async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
 @pytest.mark.parametrize("live", [False, True])
 async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkeypatch, live):
     feed = a_feed(max_bytes=1000)
-    feed.live = live
+    feed.progress.live = live
     made = []
     monkeypatch.setattr(feed, "ingest", lambda news, now, steady: made.extend([record] for record in news.records))
     deliver, news = trio.open_memory_channel(2)
@@ -188,7 +188,7 @@ async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by
     await wait_all_tasks_blocked()
     event, ended = session.send_queue.said()
     assert (event["data"]["reservationId"], ended["reason"]) == ("before", "rights_changed")
-    assert feed.rights_changes == []
+    assert feed.progress.rights_changes == []
 
 
 async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):
@@ -199,7 +199,7 @@ async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_posi
     registry, services = SessionRegistry(), FakeServices()
 
     def show(_):
-        lines.append((steps.taken, bool(feed.gaps)))
+        lines.append((steps.taken, bool(feed.progress.gaps)))
 
     services.render_snapshot = show
     deliver, news = trio.open_memory_channel(10)
@@ -217,4 +217,4 @@ async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_posi
     assert len(lines) == count
     assert all(is_owed for _, is_owed in lines)
     assert len({step for step, _ in lines}) >= 4
-    assert feed.gaps == []
+    assert feed.progress.gaps == []

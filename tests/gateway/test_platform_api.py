@@ -43,7 +43,7 @@ class Instance:
         self._received = trio.Event()
 
     def is_missing(self, parent: str) -> bool:
-        return self.feed.is_missing(parent)
+        return self.feed.known.is_missing(parent)
 
     async def receive(self, news: LogEvent) -> None:
         self.feed.ingest(news, 0)
@@ -66,7 +66,7 @@ class Instance:
         return [orjson.loads(payload_of(one.frame))["type"] for _, one in self.feed.window._order]
 
     def tables(self) -> list[str]:
-        return [table["tableId"] for table in written(self.feed.snapshot(PLAN))["tables"]]
+        return [table["tableId"] for table in written(self.feed.states.snapshot(PLAN))["tables"]]
 
     async def table(self, id: str, section: str) -> None:
         """Have the platform say something of a table."""
@@ -114,7 +114,7 @@ async def test_a_section_is_found_with_all_that_stands_in_it(backend: Backend):
         await instance.until(lambda: len(instance.published()) == 2)
         assert instance.published() == ["section.created", "section.created"]
         assert instance.tables() == ["s-1", "s-2", "s2-1", "s2-2"]
-        assert written(instance.feed.snapshot(PLAN))["tables"][0]["status"] == "occupied"
+        assert written(instance.feed.states.snapshot(PLAN))["tables"][0]["status"] == "occupied"
         await instance.table("s2-1", "s2")
         await instance.until(lambda: len(instance.published()) == 3)
     pages = [f"/api/v1/restaurants?page={page}&limit=20" for page in (1, 2, 3)]
@@ -125,7 +125,7 @@ async def test_a_section_is_found_with_all_that_stands_in_it(backend: Backend):
 async def test_who_owns_a_restaurant_is_found(backend: Backend):
     async with running(backend.url) as instance:
         await instance.subscription("a", "R")
-        await instance.until(lambda: not instance.feed.is_missing("restaurant:R"))
+        await instance.until(lambda: not instance.feed.known.is_missing("restaurant:R"))
         await instance.subscription("b", "R")
         await instance.until(instance.published)
     assert backend.asked == ["/api/v1/restaurants/R"]
@@ -150,7 +150,7 @@ async def test_nothing_is_asked_while_the_history_is_read(backend: Backend):
         nursery.start_soon(instance.api.run, trio.Event(), instance.is_missing)
         nursery.start_soon(log.follow, instance.receive)
         await instance.live.wait()
-        assert instance.feed.is_missing("section:s")
+        assert instance.feed.known.is_missing("section:s")
         nursery.cancel_scope.cancel()
     assert backend.asked == []
     async with running(backend.url, log=log) as instance:
@@ -287,7 +287,7 @@ async def test_whatever_is_thrown_only_its_question_ends(autojump_clock: MockClo
         await trio.sleep(1)
         await instance.subscription("b", "R")
         await trio.sleep(60)
-        assert not instance.feed.is_missing("restaurant:R")
+        assert not instance.feed.known.is_missing("restaurant:R")
         assert instance.metrics.questions == {"failed": 1, "answered": 1}
     assert answers.targets == ["/restaurants/broken", "/restaurants/R"], "what fails so is not asked again soon"
     assert logged[0]["exc_info"] is True
@@ -320,7 +320,7 @@ async def test_the_largest_answer_does_not_hold_the_loop(autojump_clock: MockClo
 
     answers = Answers(whole)
     async with running("http://backend", answers) as instance:
-        instance.feed.is_missing = lambda parent: True
+        instance.feed.known.is_missing = lambda parent: True
 
         async def append(records: list[NewRecord]) -> None:
             appended.append(len(records))
@@ -341,7 +341,7 @@ async def test_what_has_too_many_fields_is_no_entity(autojump_clock: MockClock):
     fields = {f"field{number}": number for number in range(15_000)}
     answers = Answers(lambda request: {"data": [{"id": "R", "sections": [{"id": "s", **fields}]}]})
     async with running("http://backend", answers) as instance:
-        instance.feed.is_missing = lambda parent: True
+        instance.feed.known.is_missing = lambda parent: True
 
         async def look() -> None:
             instance.metrics.questions.clear()
@@ -466,7 +466,7 @@ async def test_after_a_failure_others_come_first(autojump_clock: MockClock):
         await trio.sleep(1)
         await instance.subscription("b", "R")
         await trio.sleep(60)
-        assert not instance.feed.is_missing("restaurant:R")
+        assert not instance.feed.known.is_missing("restaurant:R")
     assert answers.targets[:3] == ["/restaurants/broken", "/restaurants/R", "/restaurants/broken"]
     assert answers.times[1] - answers.times[0] >= platform_api.PAUSE
 

@@ -17,20 +17,20 @@ class Instance(World):
 
     def __init__(self):
         super().__init__()
-        self.feed.written_at_once = 1  # two are many
+        self.feed.states.written_at_once = 1  # two are many
         self.written = []
         self.renderer = SnapshotRenderer(self.feed, SharedSnapshots(1 << 20))
         self.services.render_snapshot = self.renderer.request
         for number in range(3):
             self.review(number)
             self.review(f"-other-{number}", restaurant="r2")
-        snapshot = self.feed.snapshot
+        snapshot = self.feed.states.snapshot
 
         def note(channel):
             self.written.append(channel.name)
             return snapshot(channel)
 
-        self.feed.snapshot = note
+        self.feed.states.snapshot = note
 
     def asks(self, *channels):
         """Return the session of a client that waits for the state of channels."""
@@ -164,6 +164,7 @@ class SlowFeed:
 
     def __init__(self, feed, clock, step):
         self.window = feed.window
+        self.states = self
         self.begun = []
         self._feed, self._clock, self._step = feed, clock, step
 
@@ -172,7 +173,7 @@ class SlowFeed:
 
     def snapshot(self, channel):
         self.begun.append(trio.current_time())
-        snapshot = self._feed.snapshot(channel)
+        snapshot = self._feed.states.snapshot(channel)
         write = snapshot.write
 
         def slowly():
@@ -186,7 +187,7 @@ class SlowFeed:
 
 async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_clock):
     world, count = World(), 20
-    world.feed.written_at_once = 1
+    world.feed.states.written_at_once = 1
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
     renderer = SnapshotRenderer(feed, SharedSnapshots(1 << 20), share=0.25)
     world.services.render_snapshot = renderer.request

@@ -59,7 +59,7 @@ class Instance:
     async def committed(self):
         """Return when what has been announced is in the store."""
         with trio.fail_after(PATIENCE):
-            while self.metrics.state is None or self.feed.uncommitted or self.state.is_failing:
+            while self.metrics.state is None or self.feed.persistent.uncommitted or self.state.is_failing:
                 await self.next_try()
 
     async def next_try(self):
@@ -115,7 +115,7 @@ async def test_a_store_that_has_what_is_not_in_memory_is_written_again_when_its_
     for number in range(3):
         instance.reserve(f"r{number}")
     await instance.committed()
-    reservations = instance.feed._projections.entities["reservation"]
+    reservations = instance.feed.known.projections.entities["reservation"]
     (tmp_path / "0" / FILE).unlink()
     instance.reserve("r3")
     with trio.fail_after(PATIENCE):
@@ -132,7 +132,7 @@ async def test_what_is_looked_up_is_counted_by_whether_it_was_in_memory(instance
     instance.reserve("r0")
     await instance.committed()
     before, hits = instance.metrics.entity_reads, instance.metrics.entity_hits
-    alive = instance.feed._projections.entities["reservation"].alive
+    alive = instance.feed.known.projections.entities["reservation"].alive
     assert alive.get("r0") == alive["r0"]
     instance.reserve("r1")
     await instance.committed()
@@ -157,7 +157,7 @@ async def test_a_process_ends_when_what_is_not_in_memory_is_damaged_and_the_next
                     file.flush()
                     os.fsync(file.fileno())
                 with pytest.raises(CorruptStateError):
-                    instance.feed._projections.entities["reservation"].alive.get("r0")
+                    instance.feed.known.projections.entities["reservation"].alive.get("r0")
                 with trio.fail_after(PATIENCE):
                     await trio.sleep_forever()
 
@@ -185,7 +185,7 @@ async def test_a_disk_that_cannot_be_written_leaves_what_it_has_to_be_read(insta
             while not instance.state.is_failing:
                 await instance.next_try()
         await instance.next_try()
-        alive = instance.feed._projections.entities["reservation"].alive
+        alive = instance.feed.known.projections.entities["reservation"].alive
         assert "r0" in alive
         assert "r1" in alive
     await instance.committed()
@@ -238,7 +238,7 @@ async def test_a_log_that_has_lost_its_end_begins_the_store_anew(instance):
     await instance.committed()
     instance.feed.ingest(Truncated(ANNOUNCEMENTS, 1), NOW)
     list(instance.feed.process(NOW))
-    instance.feed.gaps = []
+    instance.feed.progress.gaps = []
     assert instance.feed.history.anew, "nothing is read from the store until then"
     assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 0}), "nothing is promised of before"
     instance.number = 1
@@ -254,7 +254,7 @@ async def test_a_store_with_which_no_start_succeeds_is_not_used_for_ever(tmp_pat
     for number in range(MAX_STARTS + 1):
         assert not (tmp_path / "0" / f"{FILE}.aside").exists(), number
         instance = Instance(tmp_path)
-        instance.feed.live = False
+        instance.feed.progress.live = False
         with instance.state:
             await trio.to_thread.run_sync(instance.state.open)
     assert (tmp_path / "0" / f"{FILE}.aside").exists()
@@ -263,7 +263,7 @@ async def test_a_store_with_which_no_start_succeeds_is_not_used_for_ever(tmp_pat
 async def test_a_store_with_which_a_process_became_ready_is_used_again(tmp_path):
     for _ in range(2 * MAX_STARTS):
         instance = Instance(tmp_path)
-        instance.feed.live = False
+        instance.feed.progress.live = False
         with instance.state:
             await trio.to_thread.run_sync(instance.state.open)
             instance.state.note_ready()
@@ -276,7 +276,7 @@ async def test_the_log_waits_at_the_start_while_too_much_is_to_be_committed(tmp_
         await trio.to_thread.run_sync(instance.state.open)
         instance.announce()
         instance.announce()
-        instance.feed.live = False
+        instance.feed.progress.live = False
         with trio.move_on_after(0.05) as waiting:
             await instance.state.make_room()
         assert waiting.cancelled_caught
@@ -310,8 +310,8 @@ async def test_a_gateway_goes_on_where_the_store_stands_with_all_that_is_known(t
         stored = await second.state.stored(log, [ANNOUNCEMENTS.topic])
         assert stored.head.cut.places[ANNOUNCEMENTS].next == 3
         assert await second.state.resume(stored)
-    assert list(second.feed._rows()) == list(first.feed._rows())
-    assert not second.feed.uncommitted - 2, "but for the barriers, nothing has to be written again"
+    assert list(second.feed.known.rows()) == list(first.feed.known.rows())
+    assert not second.feed.persistent.uncommitted - 2, "but for the barriers, nothing has to be written again"
 
 
 @pytest.mark.parametrize("fault", ["the log is another one", "the log has lost records", "a row is none"])
@@ -337,7 +337,7 @@ async def test_a_store_that_must_not_be_believed_is_set_aside_when_it_is_next_wr
         stored = await second.state.stored(log, [ANNOUNCEMENTS.topic])
         assert (stored is None) == (fault != "a row is none")
         assert stored is None or not await second.state.resume(stored)
-        assert not list(second.feed._projections.entities["announcement"].rows())
+        assert not list(second.feed.known.projections.entities["announcement"].rows())
     assert second.state._store.damage is not None
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from mesaya_ws.core.feed.changelog import Mark, make_mark, part_record, rows_of
+from mesaya_ws.core.feed.batch_rows import rows_of
+from mesaya_ws.core.feed.changelog import Mark, make_mark, part_record
 from mesaya_ws.core.feed.checkpoint import PART_BYTES, CorruptCheckpointError, pack
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition, Record

@@ -134,12 +134,12 @@ class Platform:
             for _ in self.feed.hub.fan_out():
                 pass
             self.steps()
-            gaps, self.feed.gaps = self.feed.gaps, []
+            gaps, self.feed.progress.gaps = self.feed.progress.gaps, []
             for session in self.sessions:
                 for gap in gaps:
                     session.resync(*gap)
             if not self.feed.is_mid_record:
-                changes, self.feed.rights_changes = self.feed.rights_changes, []
+                changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
                 for _ in self.identities.apply(changes):
                     self.steps()
         self.commit()
@@ -167,7 +167,7 @@ class Platform:
 
     def rendered(self, session):
         """Return the snapshot that a session waits for."""
-        snapshot = self.feed.snapshot(session.delivery.to_render)
+        snapshot = self.feed.states.snapshot(session.delivery.to_render)
         for _ in snapshot.write():
             pass
         return snapshot

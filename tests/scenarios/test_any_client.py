@@ -164,7 +164,7 @@ class Clients:
         if self.writing is None and self.session.delivery in rendering:
             rendering.clear()
             if self.session.delivery.to_render:
-                self.writing = self.world.feed.snapshot(self.session.delivery.to_render)
+                self.writing = self.world.feed.states.snapshot(self.session.delivery.to_render)
                 list(self.writing.write())
         elif self.writing is not None:
             self.session.delivery.on_rendered(self.writing)
@@ -195,7 +195,7 @@ ACTIONS = {
 def test_any_client(seed, at_once):
     random = Random(seed)
     clients = Clients(random)
-    clients.world.feed.written_at_once = at_once
+    clients.world.feed.states.written_at_once = at_once
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)
     clients.read_all()

@@ -114,15 +114,15 @@ class Instance:
 
     def restarted(self):
         """Return another instance that begins with a checkpoint of this one."""
-        cut, pieces = self.feed.capture()
+        cut, pieces = self.feed.persistent.capture()
         rows = orjson.loads(orjson.dumps(list(pieces)))
         other = Instance(self.log)
-        for _ in other.feed.restore(cut, rows):
+        for _ in other.feed.persistent.restore(cut, rows):
             pass
         return other.begin()
 
     def states(self):
-        return {channel.name: screen_of(written(self.feed.snapshot(channel))) for channel in CHANNELS}
+        return {channel.name: screen_of(written(self.feed.states.snapshot(channel))) for channel in CHANNELS}
 
     def screens(self):
         found = {}
@@ -414,7 +414,7 @@ def test_the_latest_announcements_are_the_same_in_any_order_of_arrival(seed):
     channel = parse_channel("global:announcements")
 
     def shown(instance):
-        return written(instance.feed.snapshot(channel))
+        return written(instance.feed.states.snapshot(channel))
 
     one, other = (Instance(log).begin().take(arrivals(log.records, random)) for _ in range(2))
     assert shown(other) == shown(one) == oracle.state(in_order(log.records), channel.name)
@@ -437,7 +437,7 @@ def test_the_latest_notifications_are_the_same_in_any_order_of_arrival(seed):
     channel = parse_channel("user:x:notifications")
 
     def latest(instance):
-        events = written(instance.feed.snapshot(channel))["events"]
+        events = written(instance.feed.states.snapshot(channel))["events"]
         return [(event["type"], *event["data"].values()) for event in events]
 
     one, other = (Instance(log).begin().take(arrivals(log.records, random)) for _ in range(2))
@@ -608,7 +608,7 @@ def test_recreated_topic_is_the_same_for_old_and_new_instances():
     news = [after.says("review.created", "new", restaurantId="R"), after.says("table.created", "t2", sectionId="s")]
     before.ends = dict(after.ends)
     there.begin()
-    lost, there.feed.gaps = there.feed.gaps, []
+    lost, there.feed.progress.gaps = there.feed.progress.gaps, []
     there.take(news)
     later = Instance(after).begin().take(after.records)
     assert lost == [(reviews.topic, Unrecoverable.TOPIC_RECREATED), (tables.topic, Unrecoverable.TOPIC_RECREATED)]

@@ -41,8 +41,8 @@ class Life:
         places = {}
         if store is not None:
             self.pin()
-            if self.feed.stored.view.head is not None:
-                places = resume(self.feed, self.feed.stored.view)
+            if self.feed.known.stored.view.head is not None:
+                places = resume(self.feed, self.feed.known.stored.view)
         self.next = {topic: places[at].next if (at := Partition(topic, 0)) in places else 0 for topic in ALL}
 
     def read(self, end):
@@ -60,29 +60,29 @@ class Life:
 
     def commit(self):
         """Write what is known to the store."""
-        captured = self.feed.capture_changes(NOW, NOW)
+        captured = self.feed.persistent.capture_changes(NOW, NOW)
         changes = captured.encoded()
         self.store.commit(changes)
         self.pin()
-        list(self.feed.changes_committed(captured, changes, self.feed.stored.view.floors))
+        list(self.feed.persistent.changes_committed(captured, changes, self.feed.known.stored.view.floors))
 
     def pin(self):
         """Have the rules see what the store has."""
-        former = self.feed.stored.view
-        self.feed.stored.view = self.store if isinstance(self.store, MemoryState) else self.store.pin()
+        former = self.feed.known.stored.view
+        self.feed.known.stored.view = self.store if isinstance(self.store, MemoryState) else self.store.pin()
         if former is not None and former is not self.store:
             former.close()
 
     def end(self):
         """Be killed."""
-        if (view := self.feed.stored.view) is not None and view is not self.store:
+        if (view := self.feed.known.stored.view) is not None and view is not self.store:
             view.close()
 
     def known(self):
         """Return all that is known, in its order; the numbers that say it apart, which each instance has its own of."""
         return [
             (table, id, encoded(value[:-1] if table.partition("/")[0] in PLACED else value))
-            for table, id, value in in_order(self.feed._rows())
+            for table, id, value in in_order(self.feed.known.rows())
             if table != "expired_parents"
         ]
 
@@ -132,7 +132,7 @@ def test_an_instance_that_goes_on_with_its_store_knows_what_one_does_that_has_re
     assert again.known() == whole.known()
     with store.view() as view:
         stored = {(table, id): value for table in view.tables() for id, value in view.rows(table)}
-    rows = {(table, id): encoded(value) for table, id, value in life.feed._rows()}
+    rows = {(table, id): encoded(value) for table, id, value in life.feed.known.rows()}
     # Until something was settled, there is no time of that.
     del stored["places", "reservation"], stored["places", "payment"]
     assert stored == {name: value for name, value in rows.items() if name in stored or name[0] != "settled"}

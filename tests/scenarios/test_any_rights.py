@@ -236,7 +236,7 @@ class Story:
 @given(st.integers(0, 2**32))
 def test_nothing_private_reaches_who_may_not_see_it_and_nothing_is_missing_for_who_may(seed):
     story = Story(seed)
-    story.platform.feed.written_at_once = 3  # so that snapshots are large, and rendered elsewhere
+    story.platform.feed.states.written_at_once = 3  # so that snapshots are large, and rendered elsewhere
     for _ in range(100):
         story.step()
     story.end()

@@ -51,20 +51,20 @@ class Life:
         return self
 
     def commit(self):
-        captured = self.feed.capture_changes(LATER, self.steady)
+        captured = self.feed.persistent.capture_changes(LATER, self.steady)
         changes = captured.encoded()
         self.store.commit(changes)
         self.pin()
-        list(self.feed.changes_committed(captured, changes, self.feed.stored.view.floors))
+        list(self.feed.persistent.changes_committed(captured, changes, self.feed.known.stored.view.floors))
 
     def pin(self):
         """Have the rules see what the store has."""
         self.end()
-        self.feed.stored.view = self.store if isinstance(self.store, MemoryState) else self.store.pin()
+        self.feed.known.stored.view = self.store if isinstance(self.store, MemoryState) else self.store.pin()
 
     def end(self):
         """Be killed."""
-        view, self.feed.stored.view = self.feed.stored.view, None
+        view, self.feed.known.stored.view = self.feed.known.stored.view, None
         if isinstance(view, PinnedView):
             view.close()
 
@@ -73,7 +73,7 @@ class Life:
         self.end()
         other = Life(self.log, self.order, self.store, steady, self.last_records, **self.window)
         other.pin()
-        places = resume(other.feed, other.feed.stored.view, LATER, steady)
+        places = resume(other.feed, other.feed.known.stored.view, LATER, steady)
         other.begin()
         again = [
             record

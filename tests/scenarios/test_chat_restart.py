@@ -167,12 +167,12 @@ def test_name_of_an_erased_guest_does_not_come_back_with_what_the_restaurant_wri
 def test_chat_is_read_from_its_topic_by_who_starts_from_a_checkpoint(place):
     for number in range(3):
         place.write("u1", messageId=f"m{number}", data={"text": "Hello"})
-    cut, pieces = place.replica.feed.capture()
+    cut, pieces = place.replica.feed.persistent.capture()
     rows = [row for piece in pieces for row in piece]
     assert not [row for row in rows if row[0].startswith("chat")]
     assert not [at for at in cut.places if at.topic == CHAT]
     feed = a_feed()
-    list(feed.restore(cut, [rows]))
+    list(feed.persistent.restore(cut, [rows]))
     here = [record for record in place.log.records if record.topic == CHAT]
     feed.ingest(place.replica._metadata(), place.log.now)
     feed.ingest(Records(None, here, 0), place.log.now)

@@ -54,18 +54,18 @@ def work(feed, now=NOW, steady=None):
 
 def commit(feed, store, now=NOW, steady=NOW):
     """Write to a store in memory what a feed has for it."""
-    captured = feed.capture_changes(now, steady)
+    captured = feed.persistent.capture_changes(now, steady)
     changes = captured.encoded()
     store.commit(changes)
-    feed.stored.view = store
-    list(feed.changes_committed(captured, changes, store.floors))
+    feed.known.stored.view = store
+    list(feed.persistent.changes_committed(captured, changes, store.floors))
 
 
 def resume(feed, store, now=NOW, steady=None):
     """Have a feed begin where a store in memory stands; return the places from which its log is to be read."""
-    feed.stored.view = store
+    feed.known.stored.view = store
     stored = read_state(store)
-    list(feed.resume_stored(stored, in_pieces(iter(stored.rows)), now, steady))
+    list(feed.persistent.resume_stored(stored, in_pieces(iter(stored.rows)), now, steady))
     return stored.head.cut.places
 
 
@@ -204,12 +204,12 @@ class World:
     def work(self):
         for _ in self.feed.process(NOW):
             list(self.feed.hub.fan_out())
-            gaps, self.feed.gaps = self.feed.gaps, []
+            gaps, self.feed.progress.gaps = self.feed.progress.gaps, []
             for session in self.sessions:
                 for loss in gaps:
                     session.resync(*loss)
             if not self.feed.is_mid_record:
-                changes, self.feed.rights_changes = self.feed.rights_changes, []
+                changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
                 list(self.identities.apply(changes))
 
     def lose(self):

@@ -1,13 +1,12 @@
 """What has been ingested and waits for its turn: records in their one order, decoded when it comes."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 
+from mesaya_ws.core.feed.known import Known
 from mesaya_ws.core.log.events import Gap
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.envelope import Decoded, Event, decode
-from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.parents import missing_parent
 
 DECODED_EARLY = 32 * 1024
@@ -31,17 +30,16 @@ def gap_item(gap: Gap) -> tuple[Partition, Item]:
     return gap.partition, (Record(*gap.partition, gap.next - 1, 0, None, None), gap)
 
 
-def merges(parent_timeout: int, max_records: int, max_bytes: int) -> Callable[[Projections], Merge[Item]]:
-    """Return what makes merges, which wait up to `parent_timeout` ms for parents that the projections do not know."""
-    return partial(_merge, parent_timeout, max_records, max_bytes)
+def new_merge(known: Known, parent_timeout: int, max_records: int, max_bytes: int) -> Merge[Item]:
+    """Return a merge that waits up to `parent_timeout` ms for parents of which nothing is `known`."""
 
-
-def _merge(parent_timeout: int, max_records: int, max_bytes: int, projections: Projections) -> Merge[Item]:
     # It knows no feed: a cycle would leave all that a feed has known to the garbage collector, which comes after hours.
     def missing(item: Item) -> str | None:
-        return missing_parent(item[1], projections) if isinstance(item[1], Event) else None
+        return missing_parent(item[1], known.projections) if isinstance(item[1], Event) else None
 
-    return Merge(missing, parent_timeout, _decoded, max_records, max_bytes)
+    merge = Merge(missing, parent_timeout, _decoded, max_records, max_bytes)
+    merge.expired_parents = known.expired_parents
+    return merge
 
 
 def _decoded(item: Item) -> Item:

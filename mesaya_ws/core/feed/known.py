@@ -1,22 +1,20 @@
-"""What is known as of the record that was processed last: all entities, and who waits for which of them."""
+"""What is known as of the record that was processed last: all entities, and what has changed of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Facts
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError
 from mesaya_ws.core.feed.explanation import Explanation, explain
-from mesaya_ws.core.feed.intake import Item
-from mesaya_ws.core.feed.uncommitted import Uncommitted
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.hold_table import HoldTable
-from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.cold import CACHE_BYTES, OnDisk
-from mesaya_ws.core.platform.projection_rows import rows_of
+from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.rows import Row
+from mesaya_ws.core.platform.rows import Row, integer_in
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Follower, TrackedKeys, Tracking
@@ -28,85 +26,108 @@ EXPIRED_PARENTS = "expired_parents"
 
 
 class Known:
-    """What all records up to the `cursor` mean, and what of that a state store lacks.
+    """What all records up to the `cursor` mean: the `projections`, to which the router applies each record.
 
-    With `keeps_on_disk`, there is such a store: of what grows with time, `cache_bytes` of each kind are in memory, and
-    all else is read from there.
+    With `keeps_on_disk`, there is a state store: of what grows with time, `cache_bytes` of each kind are in memory, and
+    all else is read from there. Settled reservations and payments are kept for so many days (see `settled`).
     """
 
     def __init__(
         self,
-        new_merge: Callable[[Projections], Merge[Item]],
+        cursor: Cursor,
         *,
         keeps_on_disk: bool = False,
         keep_settled_days: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.cursor = Cursor()
+        self._cursor = cursor
         self._keep_settled_days = keep_settled_days
         self._tracking = Tracking()
         self.stored = Stored()
         """What the state store has, for rules that look something up; whoever commits sets its view."""
         self._on_disk = OnDisk(self.stored, cache_bytes) if keeps_on_disk else None
-        self._projections = self._new_projections()
-        self._new_merge = new_merge
-        self._merge = new_merge(self._projections)
-        self._merge.expired_parents = TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
-        self._uncommitted = Uncommitted(self._tracking.follow()) if keeps_on_disk else None
+        self.projections = self._new_projections()
+        self.expired_parents = self._new_expired_parents()
 
     def _new_projections(self) -> Projections:
         projections = Projections(
             keep_settled_days=self._keep_settled_days, tracking=self._tracking, on_disk=self._on_disk
         )
-        projections.position_at = self.cursor.position_at
+        projections.position_at = self._cursor.position_at
         return projections
 
-    def _rows(self) -> Iterator[Row]:
+    def _new_expired_parents(self) -> TrackedKeys:
+        return TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
+
+    def rows(self) -> Iterator[Row]:
         """Yield all that is known; nothing may be processed meanwhile."""
-        yield from rows_of(self._projections)
-        for parent, place in self._merge.expired_parents.items():
+        yield from rows_of(self.projections)
+        for parent, place in self.expired_parents.items():
             yield EXPIRED_PARENTS, parent, place
 
-    def _stored_rows(self) -> Iterator[Row]:
+    def stored_rows(self) -> Iterator[Row]:
         """Yield all that belongs in a state store: what checkpoints have, and the conversations."""
-        yield from self._rows()
-        yield from self._projections.chats.rows()
+        yield from self.rows()
+        yield from self.projections.chats.rows()
+
+    def load(self, pieces: Iterable[list[Row]]) -> Iterator[None]:
+        """Know what rows say, and nothing else; yields after every piece.
+
+        Raises `CorruptCheckpointError`, and then nothing has changed.
+        """
+        projections, expired_parents = self._new_projections(), self._new_expired_parents()
+        with self._tracking.paused():
+            for piece in pieces:
+                for table, id, value in piece:
+                    try:
+                        if table == EXPIRED_PARENTS:
+                            expired_parents.load(id, None if value is None else integer_in(value))
+                        else:
+                            load_row(projections, table, id, value)
+                    except ValueError as error:
+                        raise CorruptCheckpointError(str(error)) from error
+                yield
+        self.projections, self.expired_parents = projections, expired_parents
 
     def follow_changes(self) -> Follower:
-        """Return who can take the rows that change from now on; see `Projections.follow_changes`.
+        """Return who can take the rows that change from now on, for checkpoints; see `Projections.follow_changes`.
 
         To them belong those of the table `EXPIRED_PARENTS`. What is restored at the start is no change. What is taken
         is as of the record that was processed last, unless the feed `is_mid_record`.
         """
-        return self._projections.follow_changes()
+        return self.projections.follow_changes()
+
+    def follow_stored_rows(self) -> Follower:
+        """Return the same for what belongs in a state store."""
+        return self._tracking.follow()
 
     @property
     def facts(self) -> Facts:
         """What rights depend on, as of the record that was processed last."""
-        return self._projections
+        return self.projections
 
     @property
     def chats(self) -> Chats:
         """All conversations, as of the record that was processed last."""
-        return self._projections.chats
+        return self.projections.chats
 
     @property
     def acks(self) -> Acknowledgements:
         """Which reservations have been acknowledged, as of the record that was processed last."""
-        return self._projections.acks
+        return self.projections.acks
 
     @property
     def holds(self) -> HoldTable:
         """All table holds, as of the record that was processed last."""
-        return self._projections.holds
+        return self.projections.holds
 
     def restaurant_of(self, entity: str, id: str) -> str | None:
         """Return the restaurant of a reservation or a table; None if nothing is known of it, or it was deleted."""
-        return self._projections.relations.place(entity, self._projections.entities[entity].alive.get(id))
+        return self.projections.relations.place(entity, self.projections.entities[entity].alive.get(id))
 
     def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
         """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
-        return history_of(conversation, before, count, self._projections)
+        return history_of(conversation, before, count, self.projections)
 
     def explain(
         self, record: Record, *, auth: bool, user: Identity | None = None, is_alone: bool = False
@@ -115,9 +136,9 @@ class Known:
 
         Not of a feed that `is_mid_record`.
         """
-        return explain(record, self._projections, auth=auth, user=user, is_alone=is_alone)
+        return explain(record, self.projections, auth=auth, user=user, is_alone=is_alone)
 
     def is_missing(self, parent: str) -> bool:
         """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
         entity, _, id = parent.partition(":")
-        return not self._projections.relations.is_parent(entity, id)
+        return not self.projections.relations.is_parent(entity, id)

@@ -1,91 +1,67 @@
 """What has been published, and where clients are in it: the side of a feed that sessions see.
 
-Nothing is changed by asking. What is known, and the states that snapshots show, are in the classes that it is made of.
+Nothing is changed by asking.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
+from mesaya_ws.core.feed.known import Known
 from mesaya_ws.core.feed.present_states import PresentStates
+from mesaya_ws.core.feed.progress import Progress
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Appended, Partition, Source
-from mesaya_ws.core.platform.cold import CACHE_BYTES
-from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.position import BadPositionError, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
-from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.views.contents import SnapshotRules
-
-ROW_ENTRIES = 4
-"""How many entries of the history are as much work for the store as a row: it lies on a page of its own, and so does
-what finds it, and until they are committed, such pages are memory."""
-
-COPIED_PER_ENTRY = 4
-"""How many publications in the copy of the window are as much work for the store as an entry: nothing finds them."""
 
 
-class Published(PresentStates):
+class Published:
     """What has been published up to now: the side of a feed that sessions see.
 
-    It is `live` when all that the log held at the start has been processed; until then its channels are history, not
-    news.
-
-    `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
-    here: subscribers of what they feed do not know it yet. `rights_changes` likewise are whose rights the last record
-    may have changed: subscriptions that have lost theirs are to be ended before anything more is processed. `tally` is
-    what its sessions count.
-
-    It `is_mid_record` while a record has been begun with, but not all is published that becomes of it, or not all has
-    ended that ends with it. Then nobody may take a state, or be given a position: some of what lies before that is
-    still to come.
+    What is `known`, and the `states` that snapshots show, are as of the record that was processed last. `tally` is what
+    its sessions count.
     """
 
     def __init__(
         self,
         hub: Hub,
-        window: Window,
+        known: Known,
+        coverage: Coverage,
+        progress: Progress,
+        states: PresentStates,
+        merge: Merge[Item],
         watermark: Watermark,
-        new_merge: Callable[[Projections], Merge[Item]],
-        retention: Retention | None = None,
-        rules: SnapshotRules | None = None,
-        keep_settled_days: int | None = None,
-        cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        super().__init__(window, new_merge, retention, rules, keep_settled_days, cache_bytes)
         self.hub = hub
-        self.live = False
-        self.gaps: list[tuple[str, Unrecoverable]] = []
-        self.rights_changes: list[RightsChange] = []
+        self.known = known
+        self.coverage = coverage
+        self.window, self.history, self.cursor = coverage.window, coverage.history, coverage.cursor
+        self.progress = progress
+        self.states = states
         self.tally = Tally()
+        self._merge = merge
         self._watermark = watermark
-        # Records that are known to be in the log, but cannot be had.
-        self._withheld = 0
-        # What is still to be forgotten, published or ended before anything is processed, in this order.
-        self._leftovers: deque[Iterator[None]] = deque()
 
     @property
-    def uncommitted(self) -> int:
-        """How much waits to be committed to the state store, in entries of the history; a row is as much as several."""
-        if self.history is None or self._uncommitted is None:
-            return 0
-        copied = -(-self.history.window_copy.pending // COPIED_PER_ENTRY)
-        published = max(self.history.pending, copied)  # they have publications in common
-        return published + ROW_ENTRIES * self._uncommitted.pending
+    def live(self) -> bool:
+        """Whether all that the log held at the start has been processed."""
+        return self.progress.live
 
     @property
     def is_mid_record(self) -> bool:
-        """Whether no state may be taken now, and no position be given to a client."""
-        return bool(self._leftovers)
+        """Whether a record has been begun with, but not all is published that becomes of it, or has ended that ends.
+
+        Then nobody may take a state, or be given a position: some of what lies before that is still to come.
+        """
+        return bool(self.progress.leftovers)
 
     @property
     def refreshes(self) -> int:
@@ -126,6 +102,10 @@ class Published(PresentStates):
         next_offset = self.cursor.next.get(Partition(place.topic, place.partition), 0)
         return next_offset > place.offset and not self.is_mid_record
 
+    def position(self, channel: Channel) -> str:
+        """Return the place up to which everything on `channel` has been published."""
+        return self.cursor.position(channel.name, channel.kind)
+
     def position_at(self, channel: Channel, partition: Partition, next_offset: int) -> str:
         """Return the position on a channel right before the record at an offset of one of its partitions."""
         return self.cursor.position_at(channel.name, channel.kind, partition, next_offset)
@@ -162,7 +142,7 @@ class Published(PresentStates):
         if (
             self.is_mid_record
             or not self.hub.is_settled(channel.name)
-            or any(topic in channel.kind.topics for topic, _ in self.gaps)
+            or any(topic in channel.kind.topics for topic, _ in self.progress.gaps)
         ):
             return None
         return self.position(channel)
@@ -216,7 +196,7 @@ class Published(PresentStates):
         `asOf` is None while nothing is known of that. `lag` is how many records are known to be in the log but not
         processed yet, those that cannot be had now among them; `live` is as said of the feed.
         """
-        lag = self._merge.remaining + self._withheld
+        lag = self._merge.remaining + self.progress.withheld
         return {"live": self.live, "asOf": self._watermark.as_of or None, "lag": lag}
 
     def lags(self) -> Mapping[Source, int]:

@@ -7,22 +7,18 @@ from functools import lru_cache
 from attrs import evolve
 
 from mesaya_ws.core.access.channels import kind_of, parse_channel
-from mesaya_ws.core.access.rights_changes import ENTITIES_OF_FACTS, RightsChange, Stakes, at_stake
+from mesaya_ws.core.access.rights_changes import ENTITIES_OF_FACTS, Stakes, at_stake
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.feed.intake import DECODED_EARLY, Item
-from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.feed.intake import DECODED_EARLY
+from mesaya_ws.core.feed.known import Known
+from mesaya_ws.core.feed.progress import Progress
 from mesaya_ws.core.feed.router import WIDE, is_wide, process, process_in_steps
-from mesaya_ws.core.feed.watermark import Watermark
-from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.envelope import AUTH, Decoded, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
-from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.window_notes import replaced_row
-from mesaya_ws.core.views.contents import SnapshotRules
 
 REPARENTED_AT_ONCE = 20
 """Channels of one record of which it is noted in one step that what belongs to them has changed, at some 50 µs each
@@ -45,49 +41,51 @@ class Age(Enum):
     """It is too old for the history, too."""
 
 
-class RecordProcessor(Published):
-    """The side of a feed that takes one record after the other, in their order, and publishes what becomes of them.
+class RecordProcessor:
+    """Takes one record after the other, in their order, and publishes to `hub` what becomes of them.
 
-    `report` is called with every record and what became of it; `request_parent`, with the parents of records that are
-    not known, as `<entity>:<id>`.
+    Each is applied to what is `known`; what it publishes, `coverage` has afterwards. `report` is called with every
+    record and what became of it; `request_parent`, with the parents of records that are not known, as `<entity>:<id>`.
     """
 
     def __init__(
         self,
         hub: Hub,
-        window: Window,
-        watermark: Watermark,
-        new_merge: Callable[[Projections], Merge[Item]],
+        known: Known,
+        coverage: Coverage,
+        progress: Progress,
         report: Callable[[Record, Outcome], None],
         request_parent: Callable[[str], None],
-        retention: Retention | None,
-        rules: SnapshotRules | None,
-        keep_settled_days: int | None,
-        cache_bytes: int,
     ) -> None:
-        super().__init__(hub, window, watermark, new_merge, retention, rules, keep_settled_days, cache_bytes)
-        self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
+        self._known = known
+        self._coverage = coverage
+        self._window, self._history = coverage.window, coverage.history
+        self._cursor = coverage.cursor
+        self._progress = progress
+        self._leftovers = progress.leftovers
+        self._broadcaster = Broadcaster(hub, coverage.window, coverage.cursor, coverage.history)
         self._report = report
         self._request_parent = request_parent
 
-    def _process(self, record: Record, event: Decoded) -> int:
+    def process(self, record: Record, event: Decoded) -> int:
         """Publish what becomes of a record; return how much work that was. What takes long is left over."""
         topic, number, offset, timestamp, _, value = record
         partition = _partition(topic, number)
-        self.cursor.advance(partition, offset + 1)
-        self.time = timestamp
-        age = Age.RECENT if self.live else self._age(partition, offset, timestamp)
-        if self.history is not None:
-            self.history.time = timestamp
-        alone = age is Age.PAST or self.window.have_one_order
+        progress, projections = self._progress, self._known.projections
+        self._cursor.advance(partition, offset + 1)
+        progress.time = timestamp
+        age = Age.RECENT if progress.live else self._age(partition, offset, timestamp)
+        if self._history is not None:
+            self._history.time = timestamp
+        alone = age is Age.PAST or self._window.have_one_order
         stakes: Stakes | None = None
         if isinstance(event, Event):
-            if event.entity in ENTITIES_OF_FACTS and self.live:
+            if event.entity in ENTITIES_OF_FACTS and progress.live:
                 stakes = self._stakes(event)
-            if event.entity in WIDE and is_wide(event, self._projections):
+            if event.entity in WIDE and is_wide(event, projections):
                 self._leftovers.append(self._process_in_steps(record, partition, event, age, stakes, alone=alone))
                 return 0
-        outcome = process(event, self._projections, alone=alone)
+        outcome = process(event, projections, alone=alone)
         self._report(record, outcome)
         if outcome.redactions:
             self._leftovers.append(self._redact(outcome))
@@ -102,27 +100,28 @@ class RecordProcessor(Published):
             if outcome.messages and (messages := _kept(outcome, age)):
                 made_at = self._made_at(record)
                 size = self._broadcaster.publish(
-                    record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
+                    record, partition, messages, made_at, are_news=progress.live, is_past=age is not Age.RECENT
                 )
                 work += size // MESSAGE_BYTES
-        if self._projections.endings.pending:
-            self._leftovers.append(self._projections.endings.end_in_steps())
-        if self._projections.chats.pending:
-            self._leftovers.append(self._projections.chats.finish())
-        if stakes is not None and (change := stakes.changes(self._projections)) is not None:
-            self._leftovers.append(self._change_rights(change))
+        if projections.endings.pending:
+            self._leftovers.append(projections.endings.end_in_steps())
+        if projections.chats.pending:
+            self._leftovers.append(projections.chats.finish())
+        if stakes is not None and (change := stakes.changes(projections)) is not None:
+            self._leftovers.append(progress.change_rights(change))
         return work
 
     def _process_in_steps(
         self, record: Record, partition: Partition, event: Event, age: Age, stakes: Stakes | None, *, alone: bool
     ) -> Iterator[None]:
-        """Do what `_process` does with an event that `is_wide`, yielding often."""
-        outcome = yield from process_in_steps(event, self._projections, alone=alone)
+        """Do what `process` does with an event that `is_wide`, yielding often."""
+        projections = self._known.projections
+        outcome = yield from process_in_steps(event, projections, alone=alone)
         self._report(record, outcome)
         yield from self._publish_in_steps(record, partition, event, outcome, age)
-        yield from self._projections.endings.end_in_steps()
-        if stakes is not None and (change := stakes.changes(self._projections)) is not None:
-            yield from self._change_rights(change)
+        yield from projections.endings.end_in_steps()
+        if stakes is not None and (change := stakes.changes(projections)) is not None:
+            yield from self._progress.change_rights(change)
 
     def _publish_in_steps(
         self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age
@@ -135,22 +134,22 @@ class RecordProcessor(Published):
         if messages := _kept(outcome, age):
             made_at = self._made_at(record)
             yield from self._broadcaster.publish_in_steps(
-                record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
+                record, partition, messages, made_at, are_news=self._progress.live, is_past=age is not Age.RECENT
             )
 
     def _redact(self, outcome: Outcome) -> Iterator[None]:
         """Forget of what was published what is to be forgotten, yielding often."""
-        copy = None if self.history is None else self.history.window_copy
+        copy = None if self._history is None else self._history.window_copy
         if copy is None:
-            return self.window.redact(outcome.redactions)
-        return self.window.redact(outcome.redactions, lambda *replaced: copy.note(replaced_row(*replaced)))
+            return self._window.redact(outcome.redactions)
+        return self._window.redact(outcome.redactions, lambda *replaced: copy.note(replaced_row(*replaced)))
 
     def _age(self, partition: Partition, offset: int, timestamp: int) -> Age:
         """Return where what a record becomes belongs, while the feed is not live."""
-        if not self.window.is_past(timestamp, self._now):
+        if not self._window.is_past(timestamp, self._progress.now):
             return Age.RECENT
-        history = self.history
-        if history is None or history.is_past(timestamp, self._now):
+        history = self._history
+        if history is None or history.is_past(timestamp, self._progress.now):
             return Age.PAST
         return Age.KEPT
 
@@ -161,32 +160,31 @@ class RecordProcessor(Published):
             self._request_parent(parent)
         for name in outcome.reparented:
             if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
-                self.coverage.reparented(channel, partition)
+                self._coverage.reparented(channel, partition)
         if age is Age.PAST:
             # To make frames that nobody can be sent any more would be a third of the work on a long log.
-            self.coverage.raise_floor(partition, offset + 1)
+            self._coverage.raise_floor(partition, offset + 1)
             return
         if age is Age.KEPT:
-            self.window.raise_floor(partition, offset + 1)
+            self._window.raise_floor(partition, offset + 1)
         # Other partitions of its topic may say something of the same entity.
-        entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
+        entity = f"{event.entity}:{event.id}" if self._cursor.has_several(topic) and isinstance(event, Event) else None
         if entity is not None or outcome.parents or outcome.known or awaits:
-            self.coverage.dependencies.note(partition, offset, outcome, entity=entity)
+            self._coverage.dependencies.note(partition, offset, outcome, entity=entity)
 
     def _made_at(self, record: Record) -> int:
         # News are as old as they have been here, whatever their producer's clock says.
-        return self._steady if self.live else self._steady - max(0, self._now - record.timestamp)
-
-    def _change_rights(self, change: RightsChange) -> Iterator[None]:
-        """Note whose rights have changed, when all has been published of the record that has changed them."""
-        if self.live:
-            self.rights_changes.append(change)
-        yield from ()
+        return (
+            self._progress.steady
+            if self._progress.live
+            else self._progress.steady - max(0, self._progress.now - record.timestamp)
+        )
 
     def _stakes(self, event: Event) -> Stakes | None:
         """Return what rights depend on that an event may change, which is one of the few that can."""
-        before = None if event.entity == AUTH else self._projections.lookup(event).data
-        return at_stake(event, before, self._projections)
+        projections = self._known.projections
+        before = None if event.entity == AUTH else projections.lookup(event).data
+        return at_stake(event, before, projections)
 
 
 def _pieces(outcome: Outcome) -> Iterator[Outcome]:

@@ -76,8 +76,8 @@ class Coverage:
     """
 
     def __init__(self, cursor: Cursor, window: Window, history: History | None = None) -> None:
-        self._cursor = cursor
-        self._window = window
+        self.cursor = cursor
+        self.window = window
         self.refreshes = 0
         self.has_read_lost = False
         self.unread: set[str] = set()
@@ -86,7 +86,7 @@ class Coverage:
         # What the log may still show at another time; what it will not; and the topics of which it withholds some.
         self._unknown = self._refused = Parts()
         self._withheld: set[str] = set()
-        self._history = history
+        self.history = history
         # Where it began: what was published before that on channels with a history is in the store alone.
         self._begun: dict[Partition, int] = {}
         self.reparentings = Reparentings()
@@ -97,7 +97,7 @@ class Coverage:
 
         Unless `window` says from where on the window will have all that was published on channels without a history.
         """
-        self._cursor.begin(cut.places)
+        self.cursor.begin(cut.places)
         self._begun = {partition: place.next for partition, place in cut.places.items()}
         for partition, next_offset in self._begun.items():
             self.raise_floor(partition, next_offset if window is None else window.get(partition, next_offset))
@@ -105,22 +105,22 @@ class Coverage:
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
         """Promise nothing of `partition` before `offset`: not all of it could be published."""
-        self._window.raise_floor(partition, offset)
-        if self._history is not None:
-            self._history.raise_floor(partition, offset)
+        self.window.raise_floor(partition, offset)
+        if self.history is not None:
+            self.history.raise_floor(partition, offset)
 
     def cut(self, time: int) -> Cut:
         """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
-        return Cut(self._cursor.places(), time, frozenset(self.unread))
+        return Cut(self.cursor.places(), time, frozenset(self.unread))
 
     def refreshed(self, extents: Mapping[Partition, OffsetRange], troubles: Sequence[Trouble] = ()) -> None:
         """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
         for partition, extent in extents.items():
-            if not self._cursor.has_found(partition):
+            if not self.cursor.has_found(partition):
                 self.raise_floor(partition, extent.begin)
                 if extent.begin:
                     self.unread.add(partition.topic)
-        self._cursor.found(extents)
+        self.cursor.found(extents)
         unknown = of_kind(troubles, Hindrance.UNKNOWN)
         self.unseen = Parts(each for each in unknown if (each.topic, each.number) not in extents)
         self._unknown, self._refused = Parts(unknown), Parts(of_kind(troubles, Hindrance.REFUSED))
@@ -135,11 +135,11 @@ class Coverage:
 
     def skip(self, gap: Gap) -> None:
         """Go on after records that were gone before they could be taken."""
-        self._window.tear(gap.partition, gap.next)
-        if self._history is not None:
-            self._history.raise_floor(gap.partition, gap.next)
-        self._cursor.epochs_begin([(gap.partition, gap.next - 1, None)])
-        self._cursor.advance(gap.partition, gap.next)
+        self.window.tear(gap.partition, gap.next)
+        if self.history is not None:
+            self.history.raise_floor(gap.partition, gap.next)
+        self.cursor.epochs_begin([(gap.partition, gap.next - 1, None)])
+        self.cursor.advance(gap.partition, gap.next)
         self.unread.add(gap.partition.topic)
 
     def truncated(self, partition: Partition, next_offset: int) -> Iterator[None]:
@@ -147,43 +147,43 @@ class Coverage:
 
         What is returned is to be iterated over before anything is taken: it yields when others should run.
         """
-        if self._cursor.next.get(partition, 0) <= next_offset:
+        if self.cursor.next.get(partition, 0) <= next_offset:
             return iter(())
         self.has_read_lost = True
-        taken_back = self._window.truncate({partition: next_offset})
-        self._cursor.truncated(partition, next_offset)
+        taken_back = self.window.truncate({partition: next_offset})
+        self.cursor.truncated(partition, next_offset)
         if partition in self._begun:
             self._begun[partition] = min(next_offset, self._begun[partition])
-        reparented = self.reparentings.replaced(partition.topic, self._cursor)
-        if self._history is not None:
-            self._history.restart()
+        reparented = self.reparentings.replaced(partition.topic, self.cursor)
+        if self.history is not None:
+            self.history.restart()
         return chain(taken_back, reparented, self.dependencies.truncated(partition, next_offset))
 
     def replaced(self, topic: str, topic_id: str) -> Iterator[None]:
         """Start anew with a topic that was created again; see `truncated` of what is returned."""
-        taken_back = self._window.truncate({known: 0 for known in self._cursor.next if known.topic == topic})
-        self._cursor.replaced(topic, topic_id)
+        taken_back = self.window.truncate({known: 0 for known in self.cursor.next if known.topic == topic})
+        self.cursor.replaced(topic, topic_id)
         self._begun = {at: offset for at, offset in self._begun.items() if at.topic != topic}
-        reparented = self.reparentings.replaced(topic, self._cursor)
-        if self._history is not None:
-            self._history.restart()
+        reparented = self.reparentings.replaced(topic, self.cursor)
+        if self.history is not None:
+            self.history.restart()
         return chain(taken_back, reparented, self.dependencies.replaced(topic))
 
     def reparented(self, channel: Channel, partition: Partition) -> None:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
-        cut = self.reparentings.changed(channel, partition, self._cursor)
-        if self._history is not None:
-            self._history.add_move(channel.name, partition, cut)
+        cut = self.reparentings.changed(channel, partition, self.cursor)
+        if self.history is not None:
+            self.history.add_move(channel.name, partition, cut)
 
     def check(self, channel: Channel, position: str) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
         """Return what can be done for a client that was at `position` of `channel` (see `verdict`)."""
         try:
-            vector = self._cursor.read(position, channel)
+            vector = self.cursor.read(position, channel)
         except BadPositionError:
             return Unrecoverable.INVALID_POSITION
         except ReplacedTopicError:
             return Unrecoverable.TOPIC_RECREATED
-        if ahead := first_ahead(vector, self._cursor):
+        if ahead := first_ahead(vector, self.cursor):
             return NotReached(vector, *ahead)
         if not self.in_window(channel, vector):
             return NeedsHistory(vector)
@@ -191,7 +191,7 @@ class Coverage:
 
     def _is_clean(self, channel: Channel, vector: Offsets) -> bool:
         # Of records after a start, it is not known how they depend on those before.
-        if self._history is not None and not self._history.lets_through(channel, vector, self.dependencies.unsure):
+        if self.history is not None and not self.history.lets_through(channel, vector, self.dependencies.unsure):
             return False
         return self.reparentings.clean(channel, vector) and self.dependencies.clean(channel, vector)
 
@@ -200,7 +200,7 @@ class Coverage:
 
         As far as is known here: the store may know of objections (see `stored`).
         """
-        history = self._history
+        history = self.history
         if history is None or not history.reaches_back(channel, vector):
             return Unrecoverable.EXPIRED
         is_clean = history.lets_through(channel, vector, self.dependencies.unsure) and self.dependencies.no_objection(
@@ -210,9 +210,9 @@ class Coverage:
 
     def in_window(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether all is at hand that was published after `vector` on `channel`."""
-        feeding = [known for known in self._cursor.next if known.topic in channel.kind.topics]
+        feeding = [known for known in self.cursor.next if known.topic in channel.kind.topics]
         begun = self._begun if channel.kind.has_history else {}
-        return self._window.holds(feeding, vector) and all(
+        return self.window.holds(feeding, vector) and all(
             vector.get(known, 0) >= begun.get(known, 0) for known in feeding
         )
 
@@ -233,14 +233,14 @@ class Coverage:
 
     def _reaches(self, partition: Partition, offset: int) -> bool:
         if partition in self._refused:
-            return offset <= self._cursor.next.get(partition, -1)
+            return offset <= self.cursor.next.get(partition, -1)
         return partition in self._unknown or (partition in self._extents and offset <= self._extents[partition].end)
 
     def _topics_withheld(self, troubles: Sequence[Trouble]) -> set[str]:
         """Return the topics of which there is something that is neither known nor can be read."""
-        read = {partition.topic for partition in self._cursor.next}
+        read = {partition.topic for partition in self.cursor.next}
         return {
             topic
             for topic, number, _, _, _, withheld, _ in of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED)
-            if withheld or (topic not in read if number is None else Partition(topic, number) not in self._cursor.next)
+            if withheld or (topic not in read if number is None else Partition(topic, number) not in self.cursor.next)
         }

@@ -25,25 +25,25 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
     A reservation that is not known is refused as one that is another restaurant's: so nobody finds out what exists.
     """
     id, identity, feed = message.reservationId, session.identity, session.feed
-    restaurant = feed.restaurant_of("reservation", id)
+    restaurant = feed.known.restaurant_of("reservation", id)
     channel = None if restaurant is None else parse_channel(restaurant_channel(restaurant, "reservations"))
     if (
         restaurant is None
         or identity is None
         or channel is None
-        or not may(identity, Action.ACKNOWLEDGE, channel, feed.facts)
+        or not may(identity, Action.ACKNOWLEDGE, channel, feed.known.facts)
     ):
         raise MessageError(codes.UNAUTHORIZED, "The reservation is not one of your restaurant's.", id=message.id)
 
     def answer(result: AppendResult) -> bytes:
-        news = feed.acks.get(id)
+        news = feed.known.acks.get(id)
         if isinstance(result, Appended) and news is not None and news.by is not None:
             return _acknowledged(message, feed)
         code = codes.TOO_OFTEN if isinstance(result, TooManyAppendsError) else codes.UNAVAILABLE
         sentence = str(result) if isinstance(result, Exception) else "It belongs to another restaurant now."
         return text_frame(encode("error", code=code.name, message=sentence, id=message.id))
 
-    news = feed.acks.get(id)
+    news = feed.known.acks.get(id)
     if news is not None and news.by is not None:
         return _acknowledged(message, feed)
     return Command(ack_record(Ack(id, restaurant, identity.user)), answer, is_read_back=True)
@@ -51,7 +51,7 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
 
 def _acknowledged(message: Acknowledge, feed: Published) -> bytes:
     """Return the answer, which says who was first."""
-    news = feed.acks.get(message.reservationId)
+    news = feed.known.acks.get(message.reservationId)
     assert news is not None  # noqa: S101 - asked for right before
     shown = acknowledgement_shown(message.reservationId, news)
     return text_frame(encode("acknowledged", id=message.id, **shown))

@@ -99,9 +99,9 @@ class _Request:
             raise self.error(codes.BAD_CHANNEL, f"There is no conversation {message.channel[:200]!r}.")
         action = Action.BLOCK if isinstance(message, Block) else Action.SPEAK
         # Before the feed is live, the log may still say whose restaurant it is.
-        if identity is None or (feed.live and not may(identity, action, channel, feed.facts)):
+        if identity is None or (feed.live and not may(identity, action, channel, feed.known.facts)):
             sentence = f"The conversation {message.channel!r} is not yours."
-            if action is Action.BLOCK and may(identity, Action.SPEAK, channel, feed.facts):
+            if action is Action.BLOCK and may(identity, Action.SPEAK, channel, feed.known.facts):
                 sentence = "Only the restaurant can block."
             raise self.error(codes.UNAUTHORIZED, sentence)
         if not feed.live:
@@ -128,14 +128,14 @@ class _Request:
 
     @property
     def conversation(self) -> Conversation | None:
-        return self.feed.chats.get(self.key)
+        return self.feed.known.chats.get(self.key)
 
     def _publish(self, message: Publish) -> Command | bytes:
         said = self._said(message)
         conversation = self.conversation
         if conversation is not None and conversation.find(said.id) is not None:
             return self._published(said)  # a retry, of which the log knows already
-        if not self.feed.facts.has_restaurant(self.key.restaurant):
+        if not self.feed.known.facts.has_restaurant(self.key.restaurant):
             raise self.error(codes.UNKNOWN_RESTAURANT, f"No restaurant {self.key.restaurant!r} is known.")
         if self.side == GUEST and conversation is not None:
             self._check_not_blocked(conversation)
@@ -185,7 +185,7 @@ class _Request:
 
     def _delete(self, message: Delete) -> Command | bytes:
         known = self._known(message.messageId)
-        owner = self.feed.facts.owner_of(self.key.restaurant)
+        owner = self.feed.known.facts.owner_of(self.key.restaurant)
         by = self.side if self.side == GUEST or owner == self.user else ADMIN
         if not known.may_delete(by):
             raise self.error(codes.NOT_ALLOWED, "The message is not yours.")
@@ -217,7 +217,7 @@ class _Request:
         state: dict[str, Any] = {"messages": [], "before": None}
         if conversation is not None:
             before = None if message.before is None else self._offset(message.before, conversation)
-            state = self.feed.chat_history(conversation, before, message.limit)
+            state = self.feed.known.chat_history(conversation, before, message.limit)
         head = encode("history", id=message.id, channel=self.channel.name, **state)
         if state["before"] is None:  # which says that this was the beginning
             head = head[:-1] + b',"before":null}'

@@ -79,10 +79,10 @@ class Delivery:
         subscription.reason = reason
         if self.send_queue.backlogged:
             subscription.await_queue()
-        elif self.feed.is_mid_record or self.feed.is_large(subscription.channel):
+        elif self.feed.is_mid_record or self.feed.states.is_large(subscription.channel):
             self._await_rendering(subscription)
         else:
-            snapshot = self.feed.snapshot(subscription.channel)
+            snapshot = self.feed.states.snapshot(subscription.channel)
             for _ in snapshot.write():
                 if snapshot.size:  # a few entities that are large themselves
                     self._await_rendering(subscription)
@@ -124,7 +124,7 @@ class Delivery:
 
         If some of that has left the window, or the send queue is backlogged now, another one must be rendered.
         """
-        if not self.send_queue.backlogged and self.feed.continues(snapshot):
+        if not self.send_queue.backlogged and self.feed.states.continues(snapshot):
             for subscription in self.unsettled:
                 if subscription.state is State.RENDERING and subscription.channel == snapshot.channel:
                     self._send_written(subscription, snapshot)
@@ -233,7 +233,7 @@ class Delivery:
             self.send_queue.stream(frames)
         else:
             self.send_queue.offer(next(frames), 1)
-        if self.feed.is_current(snapshot) and not self.send_queue.backlogged:
+        if self.feed.states.is_current(snapshot) and not self.send_queue.backlogged:
             self.go_live(subscription)
         else:
             subscription.start_replay(self.feed.replay_after(snapshot), snapshot.position)

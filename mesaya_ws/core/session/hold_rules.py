@@ -122,10 +122,10 @@ class HoldRules:
             type(each) is str and IDENTIFIER.fullmatch(each) for each in tables
         ):
             raise error(codes.BAD_MESSAGE, f"tableIds must be a list of 1 to {MAX_TABLES} ids.")
-        if not feed.facts.has_restaurant(message.restaurantId):
+        if not feed.known.facts.has_restaurant(message.restaurantId):
             raise error(codes.UNKNOWN_RESTAURANT, f"No restaurant {message.restaurantId!r} is known.")
         for table in tables:
-            if feed.restaurant_of("table", table) not in (None, message.restaurantId):
+            if feed.known.restaurant_of("table", table) not in (None, message.restaurantId):
                 raise error(codes.NOT_FOUND, f"The restaurant has no table {table!r}.")
         try:
             slot = _slot(message.from_, message.to)
@@ -141,7 +141,7 @@ class HoldRules:
         Others would be refused anyway, so that a rush for one table is a few records. It takes an instance that has
         read all there is, and knows the time of the log from both sides: one that is late can only be late to grant.
         """
-        match feed.holds.outcome(claim.id):
+        match feed.known.holds.outcome(claim.id):
             case Granted(hold) if hold.user == claim.user and hold.ended is None:
                 if not self._is_sure(hold, claim):
                     return None
@@ -152,7 +152,7 @@ class HoldRules:
         latest = self.log_clock.latest(round(self.clock() * 1000))
         if latest is None or feed.freshness()["lag"]:
             return None
-        foreign = [hold for hold in feed.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
+        foreign = [hold for hold in feed.known.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
         until = max((hold.until for hold in foreign), default=0)
         return self._conflict(until) if until - latest > SURE_MS else None
 
@@ -168,7 +168,7 @@ class HoldRules:
 
     def outcome(self, id: str, user: str, feed: Published) -> Answer | None:
         """Return what the first claim with that id has come to; None if nothing is known of it."""
-        match feed.holds.outcome(id):
+        match feed.known.holds.outcome(id):
             case Granted(hold) if hold.user != user:
                 return Answer("error", {}, codes.CONFLICT, "The hold with this id is somebody else's.")
             case Granted(hold):
@@ -202,7 +202,7 @@ class HoldRules:
     def answered(self, claim: Claim, feed: Published) -> None:
         """Note that its asker has the outcome."""
         self._wait_no_more(claim)
-        match feed.holds.outcome(claim.id):
+        match feed.known.holds.outcome(claim.id):
             case Granted(hold):
                 self._told(claim, hold)
 
@@ -248,7 +248,7 @@ def _key(claim: Claim) -> _Key:
 
 def _live(claim: Claim, feed: Published) -> Hold | None:
     """Return the live hold of that id, if it is the user's."""
-    match feed.holds.outcome(claim.id):
+    match feed.known.holds.outcome(claim.id):
         case Granted(hold) if hold.id == claim.id and hold.user == claim.user and hold.ended is None:
             return hold
     return None

@@ -56,7 +56,7 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
     if IDENTIFIER.fullmatch(id) is None:
         raise MessageError(codes.BAD_MESSAGE, "holdId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -", id=message.id)
     unknown = MessageError(codes.NOT_FOUND, f"You have no hold {id!r}.", id=message.id)
-    outcome = feed.holds.outcome(id)
+    outcome = feed.known.holds.outcome(id)
     by: str | None = identity.user
     if isinstance(outcome, Granted):
         hold = outcome.hold
@@ -80,7 +80,7 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
             rules.releasing.pop(ends, None)
         if not isinstance(result, Appended):
             return _failed(result, message.id)
-        match feed.holds.outcome(id):
+        match feed.known.holds.outcome(id):
             case Granted(hold) if hold.ended is not None and by in (None, hold.user):
                 return frame(released(hold), message.id)
         return frame(Answer("error", {}, codes.NOT_FOUND, unknown.sentence), message.id)
@@ -111,7 +111,7 @@ def _identity(session: Session, id: Id) -> Identity:
 
 def _may(identity: Identity, action: Action, restaurant: str, session: Session) -> bool:
     channel = parse_channel(restaurant_channel(restaurant, "tables"))
-    return channel is not None and may(identity, action, channel, session.feed.facts)
+    return channel is not None and may(identity, action, channel, session.feed.known.facts)
 
 
 def _count(session: Session, identity: Identity, id: Id) -> None:

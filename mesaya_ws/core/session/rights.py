@@ -19,7 +19,7 @@ def may_see(session: Session, channel: Channel) -> bool:
     return (
         not is_private(channel.kind.name)
         or not session.limits.auth
-        or may(session.identity, Action.SUBSCRIBE, channel, session.feed.facts)
+        or may(session.identity, Action.SUBSCRIBE, channel, session.feed.known.facts)
     )
 
 

@@ -42,11 +42,11 @@ def type_in(session: Session, message: Typing) -> None:
     if channel is None or channel.kind is not CONVERSATION:
         sentence = f"There is no conversation {message.channel[:200]!r}."
         raise MessageError(codes.BAD_CHANNEL, sentence, id=message.id, channel=message.channel[:512])
-    if identity is None or (feed.live and not may(identity, Action.SPEAK, channel, feed.facts)):
+    if identity is None or (feed.live and not may(identity, Action.SPEAK, channel, feed.known.facts)):
         sentence = f"The conversation {message.channel!r} is not yours."
         raise MessageError(codes.UNAUTHORIZED, sentence, id=message.id, channel=message.channel)
     side = GUEST if identity.user == channel.guest else RESTAURANT
-    conversation = feed.chats.get(ConversationKey(channel.subject or "", channel.guest or ""))
+    conversation = feed.known.chats.get(ConversationKey(channel.subject or "", channel.guest or ""))
     is_blocked = side == GUEST and conversation is not None and conversation.blocked
     if feed.live and not is_blocked:
         session.presence.typing(session, channel.name, side, is_typing=message.typing)

@@ -64,7 +64,7 @@ def explain_route(
         if patience.cancelled_caught:
             raise ApiError(LOG_UNAVAILABLE, "A large record is being published: try again in a moment.")
         try:
-            explanation = feed.explain(_record(asked), auth=settings.auth, user=user)
+            explanation = feed.known.explain(_record(asked), auth=settings.auth, user=user)
         except TooWideError as error:
             raise ApiError(http_errors.TOO_WIDE, f"{error} `mesaya-ws explain` can say more.") from None
         return JSONResponse({"topic": asked.topic, **explanation, **feed.freshness()})

@@ -102,12 +102,12 @@ class _Desk:
 
     async def release(self, id: str, user: str | None) -> Answer:
         """Return what is said of a hold that has ended now, or before. Raises `ApiError`."""
-        outcome = self.feed.holds.outcome(id)
+        outcome = self.feed.known.holds.outcome(id)
         if outcome is None or (isinstance(outcome, Granted) and outcome.hold.ended is None):
             result = await self._append(hold_record(Release(id, user, RELEASED)))
             if not isinstance(result, Appended):
                 raise _error(result)
-        match self.feed.holds.outcome(id):
+        match self.feed.known.holds.outcome(id):
             case Granted(hold) if hold.ended is not None and user in (None, hold.user):
                 return released(hold)
         raise ApiError(http_errors.NOT_FOUND, f"There is no hold {id!r}, or it is another user's.")

@@ -29,7 +29,7 @@ async def authorize_operator(
         if isinstance(caller, Identity) and not feed.live:
             # The log may still say that the user has other roles by now.
             raise ApiError(UNAVAILABLE, "What the event log holds is still being read: try again in a moment.")
-        if isinstance(caller, Identity) and ADMIN in roles(caller, feed.facts):
+        if isinstance(caller, Identity) and ADMIN in roles(caller, feed.known.facts):
             return
         if isinstance(caller, Unavailable) and not settings.publish_token:
             raise ApiError(UNAVAILABLE, caller.sentence)

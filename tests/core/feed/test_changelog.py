@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesaya_ws.core.feed.batch_rows import overlay, rows_of
 from mesaya_ws.core.feed.changelog import (
     Changelog,
     make_mark,
     mark_record,
-    overlay,
     part_record,
-    rows_of,
 )
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces, pack
 from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition, Record

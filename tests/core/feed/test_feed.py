@@ -108,13 +108,13 @@ class Log:
 
 def captured(feed):
     """Return a place, and what is packed of all that is known there."""
-    cut, pieces = feed.capture()
+    cut, pieces = feed.persistent.capture()
     return cut, [part for part in pack(pieces) if part]
 
 
 def restored(cut, parts):
     feed = new_feed()
-    list(feed.restore(cut, unpack(parts)))
+    list(feed.persistent.restore(cut, unpack(parts)))
     return feed
 
 
@@ -131,7 +131,7 @@ def published(feed, serial=0):
 
 def shown(feed, channel):
     """Return what a client is shown of a channel: its state, the place of that, and whether it is complete."""
-    snapshot = feed.snapshot(channel)
+    snapshot = feed.states.snapshot(channel)
     return written(snapshot), snapshot.position, snapshot.complete
 
 
@@ -163,7 +163,7 @@ def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, emb
         pass
     assert published(feed) == published(whole, serial)
     assert feed.live
-    assert feed.time == whole.time
+    assert feed.progress.time == whole.progress.time
     assert captured(feed) == captured(whole)
     for channel in CHANNELS:
         assert shown(feed, channel) == shown(whole, channel)
@@ -225,15 +225,15 @@ def test_what_was_ingested_but_not_processed_is_read_again_though_a_gap_follows(
     feed.ingest(Records(TABLES, [Record(*TABLES, 0, 1, None, value("created", "t", sectionId="s"))], 0), NOW)
     list(feed.process(NOW))
     feed.ingest(Gap(TABLES, 1, 5), NOW)
-    cut, _ = feed.capture()
+    cut, _ = feed.persistent.capture()
     assert cut.places == {partition: PartitionPosition(partition.topic, 0) for partition in (TABLES, SECTIONS)}
 
 
 def test_a_checkpoint_that_is_damaged_changes_nothing():
-    cut, pieces = a_floor_plan().capture()
+    cut, pieces = a_floor_plan().persistent.capture()
     feed = new_feed()
     with pytest.raises(CorruptCheckpointError):
-        list(feed.restore(cut, [*pieces, [("alive/table", "t", 7)]]))
+        list(feed.persistent.restore(cut, [*pieces, [("alive/table", "t", 7)]]))
     assert captured(feed) == captured(new_feed())
 
 
@@ -330,12 +330,12 @@ def test_capture_in_the_middle_of_a_record_first_brings_it_to_its_end_in_pieces(
     next(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 3
     assert ends_with_much.is_mid_record
-    cut, pieces = ends_with_much.capture()
+    cut, pieces = ends_with_much.persistent.capture()
     assert cut.places[SECTIONS].next == 3
     rows = [len(piece) for piece in pieces]
     assert rows.count(0) >= 1000 // ENDED_AT_ONCE - 1, "others run meanwhile"
     assert not ends_with_much.is_mid_record
-    assert not ends_with_much._projections.entities["table"].alive
+    assert not ends_with_much.known.projections.entities["table"].alive
     list(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 4
 
@@ -463,8 +463,8 @@ def test_truncated_log_continues_and_subscribers_are_informed(live):
     ingest(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
     list(live.process(NOW))
     live.ingest(Truncated(TABLES, 2), NOW)
-    assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
-    live.gaps.clear()
+    assert live.progress.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
+    live.progress.gaps.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
     assert isinstance(live.coverage.check(PLAN, positions[1]), Recoverable)
@@ -501,12 +501,12 @@ def test_a_gap_comes_after_the_records_that_were_ingested_before_it(live):
     ingest(live, table(5))
     list(live.process(NOW))
     assert live.cursor.next[TABLES] == 0
-    assert live.gaps == []
+    assert live.progress.gaps == []
     ingest(live, Record(*SECTIONS, 1, NOW, None, b"{}"), source=SECTIONS)
     places = []
     for _ in live.process(NOW):
-        places.append((live.cursor.next[TABLES], live.gaps))
-        live.gaps = []
+        places.append((live.cursor.next[TABLES], live.progress.gaps))
+        live.progress.gaps = []
     assert places == [(5, [(TABLES.topic, Unrecoverable.EXPIRED)]), (6, [])], (
         "it can be sent before what comes after it"
     )
@@ -516,12 +516,12 @@ def test_across_a_gap_nobody_goes_on(live):
     before = live.position(PLAN)
     ingest(live, table(0))
     list(live.process(NOW))
-    snapshot = live.snapshot(PLAN)
+    snapshot = live.states.snapshot(PLAN)
     live.ingest(Gap(TABLES, 1, 3), NOW)
     list(live.process(NOW))
     assert isinstance(live.coverage.check(PLAN, before), NeedsHistory)
     assert not snapshot.continues_in(live.window)
-    assert not live.snapshot(PLAN).complete
+    assert not live.states.snapshot(PLAN).complete
     assert isinstance(live.coverage.check(PLAN, live.position(PLAN)), Recoverable)
 
 
@@ -530,7 +530,7 @@ def test_before_a_feed_is_live_gaps_concern_nobody():
     feed.ingest(LogMetadata({TABLES: OffsetRange(3, 9, "id")}, {TABLES: 6}), NOW)
     feed.ingest(Gap(TABLES, 3, 5), NOW)
     list(feed.process(NOW))
-    assert (feed.gaps, feed.cursor.next[TABLES]) == ([], 5)
+    assert (feed.progress.gaps, feed.cursor.next[TABLES]) == ([], 5)
 
 
 @pytest.mark.parametrize("waits", [True, False])
@@ -544,8 +544,8 @@ def test_what_was_published_of_a_topic_that_is_created_again_is_lost(live, waits
     ingest(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
     steps = live.process(NOW)
     next(steps)
-    assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
-    live.gaps = []
+    assert live.progress.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
+    live.progress.gaps = []
     list(steps)
     assert [orjson.loads(payload_of(one.frame))["data"].get("tableId") for _, one in published(live)] == [None, "new"]
     assert live.cursor.next[TABLES] == 1
@@ -635,8 +635,8 @@ def test_topic_that_is_read_before_a_refresh_shows_it_is_committed_after_that():
     new = ack_record(Ack("x1", "r1", "o1"))
     feed.ingest(Records(None, [Record(ACKS, 0, 0, NOW, new.key, new.value)], 0), NOW)
     work(feed)
-    assert feed.capture_changes(NOW, NOW) is None
-    assert acks not in feed.capture()[0].places
+    assert feed.persistent.capture_changes(NOW, NOW) is None
+    assert acks not in feed.persistent.capture()[0].places
     feed.ingest(LogMetadata(held | {acks: OffsetRange(0, 1, "id")}, {}), NOW)
     work(feed)
     commit(feed, store)

@@ -1,12 +1,13 @@
 from unittest import mock
 
 from mesaya_ws.core.feed import intake
-from mesaya_ws.core.feed.intake import DECODED_EARLY, gap_item, items_of, merges
+from mesaya_ws.core.feed.intake import DECODED_EARLY, gap_item, items_of, new_merge
+from mesaya_ws.core.feed.known import Known
 from mesaya_ws.core.log.events import Gap
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Event
-from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.position import Cursor
 from tests.support.log import record
 
 REVIEWS = Partition(topic_of("reviews"), 0)
@@ -22,7 +23,7 @@ def test_only_large_records_are_decoded_before_their_turn():
 
 
 def test_a_gap_comes_after_what_came_before_it():
-    merge = merges(1000, 10, 1 << 20)(Projections())
+    merge = new_merge(Known(Cursor()), 1000, 10, 1 << 20)
     before, after = (record("review.created", id, offset=offset) for id, offset in (("v", 0), ("w", 5)))
     merge.push(REVIEWS, items_of([before]), 0)
     gap = Gap(REVIEWS, 1, 5)

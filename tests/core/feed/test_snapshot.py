@@ -111,9 +111,11 @@ def test_reservations_of_the_past_are_not_looked_at_however_many_they_are():
     now = datetime.fromtimestamp(NOW / 1000, UTC)
     channel = parse_channel("restaurant:r:reservations")
     book("coming", now + timedelta(days=1), [0])
-    few = calls(lambda: (feed.is_large(channel), feed.snapshot(channel)))
+    few = calls(lambda: (feed.states.is_large(channel), feed.states.snapshot(channel)))
     book("past", now - timedelta(days=200), range(10))
-    assert calls(lambda: (feed.is_large(channel), feed.snapshot(channel))) <= few + 20, "with 10,000 of the past"
+    assert calls(lambda: (feed.states.is_large(channel), feed.states.snapshot(channel))) <= few + 20, (
+        "with 10,000 of the past"
+    )
     assert len(state_of(feed, channel.name)["reservations"]) == 1000
 
 
@@ -249,7 +251,7 @@ CHANNELS = [
 
 
 def state_of(feed, name):
-    return written(feed.snapshot(parse_channel(name)))
+    return written(feed.states.snapshot(parse_channel(name)))
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -258,9 +260,9 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name):
     whole = state_of(feed, name)
     count = sum(len(part) for part in whole.values() if isinstance(part, list))
     for at_once in (1, 2, MANY):
-        feed.written_at_once = at_once
+        feed.states.written_at_once = at_once
         assert state_of(feed, name) == whole
-        assert sum(1 for _ in feed.snapshot(parse_channel(name)).write()) >= count / at_once
+        assert sum(1 for _ in feed.states.snapshot(parse_channel(name)).write()) >= count / at_once
 
 
 @pytest.mark.parametrize(
@@ -277,16 +279,16 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name):
 )
 def test_what_is_large_is_known_before_it_is_written(name, size):
     feed, channel = published(), parse_channel(name)
-    assert not feed.is_large(channel)
-    feed.written_at_once = size
-    assert not feed.is_large(channel)
-    feed.written_at_once = size - 1
-    assert feed.is_large(channel)
+    assert not feed.states.is_large(channel)
+    feed.states.written_at_once = size
+    assert not feed.states.is_large(channel)
+    feed.states.written_at_once = size - 1
+    assert feed.states.is_large(channel)
 
 
 def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing():
     feed = published()
-    feed.written_at_once = 2
+    feed.states.written_at_once = 2
     tables = state_of(feed, "restaurant:r:tables")["tables"]
     assert [table["tableId"] for table in tables] == [f"t{n}" for n in range(MANY)]
     reservations = state_of(feed, "restaurant:r:reservations")["reservations"]
@@ -298,8 +300,8 @@ def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing
 
 def test_what_happens_while_it_is_written_is_not_in_it():
     feed = published()
-    feed.written_at_once = 1
-    snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
+    feed.states.written_at_once = 1
+    snapshot = feed.states.snapshot(parse_channel("restaurant:r:tables"))
     steps = snapshot.write()
     next(steps)
     last = MANY - 1
@@ -313,13 +315,13 @@ def test_what_happens_while_it_is_written_is_not_in_it():
 def test_it_continues_as_long_as_nothing_after_it_has_left_the_window():
     feed = published()
     tables = parse_channel("restaurant:r:tables")
-    snapshot = feed.snapshot(tables)
+    snapshot = feed.states.snapshot(tables)
     assert snapshot.continues_in(feed.window)
     ingest(feed, record("table.updated", "t0", number=100))
     assert snapshot.continues_in(feed.window)
     ingest(feed, record("review.created", "large", restaurantId="r", userId="u", comment="x" * (1 << 20)))
     assert not snapshot.continues_in(feed.window)
-    assert feed.snapshot(tables).continues_in(feed.window)
+    assert feed.states.snapshot(tables).continues_in(feed.window)
 
 
 def large(number=2000):
@@ -328,7 +330,7 @@ def large(number=2000):
     sections = [record("section.created", "s0", restaurantId="r")]
     tables = [record("table.created", f"t{n}", sectionId="s0", notes="x" * 100) for n in range(number)]
     ingest(feed, record("restaurant.created", "r"), *sections, *tables)
-    snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
+    snapshot = feed.states.snapshot(parse_channel("restaurant:r:tables"))
     list(snapshot.write())
     return snapshot
 
@@ -362,7 +364,7 @@ def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
 def test_a_state_that_has_nothing_is_rendered_whole():
     feed = a_feed(seconds=60)
     ingest(feed)
-    assert written(feed.snapshot(parse_channel("restaurant:r:tables"))) == {
+    assert written(feed.states.snapshot(parse_channel("restaurant:r:tables"))) == {
         "sections": [],
         "tables": [],
         "sectionObjects": [],
@@ -373,8 +375,8 @@ def test_a_state_that_has_nothing_is_rendered_whole():
 def test_the_many_images_of_a_part_are_large():
     feed = published()
     ingest(feed, *(record("image.created", f"n{n}", entityId="m0", url="/i") for n in range(snapshots.WRITTEN_AT_ONCE)))
-    assert feed.is_large(parse_channel("restaurant:r:info"))
-    assert not feed.is_large(parse_channel("restaurant:r:menu"))
+    assert feed.states.is_large(parse_channel("restaurant:r:info"))
+    assert not feed.states.is_large(parse_channel("restaurant:r:menu"))
 
 
 def test_of_many_notifications_the_last_ones_are_known_at_once():
@@ -387,15 +389,15 @@ def test_of_many_notifications_the_last_ones_are_known_at_once():
     )
     list(feed.process(NOW))
     channel = parse_channel("user:u:notifications")
-    assert calls(lambda: feed.snapshot(channel)) < 600
-    assert written(feed.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999
+    assert calls(lambda: feed.states.snapshot(channel)) < 600
+    assert written(feed.states.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999
 
 
 def test_large_entities_are_written_in_short_steps():
     feed = a_feed(seconds=60)
     ingest(feed, record("restaurant.created", "r"))
     ingest(feed, *[record("review.created", f"v{n}", restaurantId="r", comment="x" * 500_000) for n in range(60)])
-    steps = feed.snapshot(parse_channel("restaurant:r:reviews")).write()
+    steps = feed.states.snapshot(parse_channel("restaurant:r:reviews")).write()
     longest, began = 0.0, thread_time()
     for _ in steps:
         longest, began = max(longest, thread_time() - began), thread_time()
@@ -405,6 +407,6 @@ def test_large_entities_are_written_in_short_steps():
 def test_snapshot_notes_its_entities_in_constant_work():
     feed = published()
     booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
-    few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))
+    few = calls(lambda: feed.states.snapshot(parse_channel("restaurant:r:reservations")))
     ingest(feed, *booked)
-    assert calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations"))) <= few + 10, "of 1,000"
+    assert calls(lambda: feed.states.snapshot(parse_channel("restaurant:r:reservations"))) <= few + 10, "of 1,000"

@@ -132,7 +132,7 @@ def test_a_record_that_concerns_much_is_taken_in_steps_that_do_not_grow_with_it(
 def test_restaurant_that_returns_with_many_reservations_is_processed_in_steps(count, wide):
     scene = closed(count)
     returns = decode(scene.log.says("restaurant.created", "r", name="x", timestamp=NOW + 2))
-    assert is_wide(returns, scene.feed._projections) is wide
+    assert is_wide(returns, scene.feed.known.projections) is wide
 
 
 def longest(steps):
@@ -168,8 +168,8 @@ def test_what_a_snapshot_shows_is_found_with_as_many_calls_however_much_it_is(ki
     channel = parse_channel(f"restaurant:r:{kind}")
 
     def find(feed):
-        assert feed.is_large(channel)
-        feed.snapshot(channel)
+        assert feed.states.is_large(channel)
+        feed.states.snapshot(channel)
 
     few, many = (calls(partial(find, reopened(count).feed)) for count in (300, 900))
     assert many == few
@@ -177,7 +177,7 @@ def test_what_a_snapshot_shows_is_found_with_as_many_calls_however_much_it_is(ki
 
 def put(scene, kind, count, parent):
     """Let so many entities be known, each with a parent of its own."""
-    table = scene.feed._projections.entities[kind]
+    table = scene.feed.known.projections.entities[kind]
     field, parents = parent
     for n in range(count):
         table.put(f"{kind}{n}", {f"{kind}Id": f"{kind}{n}", field: parents.format(n)})
@@ -194,9 +194,9 @@ def full_house(*more):
 
 def snapshot_steps(feed, channel):
     """Find, read and write the state of a channel, as the gateway does."""
-    assert feed.is_large(channel)
+    assert feed.states.is_large(channel)
     yield
-    snapshot = feed.snapshot(channel)
+    snapshot = feed.states.snapshot(channel)
     yield
     yield from snapshot.write()
 
@@ -220,7 +220,7 @@ def test_what_comes_with_a_restaurant_of_fifty_thousand_parts_is_read_in_no_long
 
 def test_rights_follow_a_restaurant_that_is_there_again_when_all_of_it_has_been_published():
     scene = reopened(300)
-    changes = scene.feed.rights_changes
+    changes = scene.feed.progress.rights_changes
     changes.clear()
     for _ in scene.steps("restaurant.created", "r", name="x", ownerId="o", timestamp=NOW + 2):
         assert not changes or scene.sent("restaurant:r:info")
@@ -230,7 +230,7 @@ def test_rights_follow_a_restaurant_that_is_there_again_when_all_of_it_has_been_
 @pytest.mark.slow
 def test_a_record_waits_until_the_state_before_it_has_been_read():
     scene, channel = full_house(), parse_channel("restaurant:r:info")
-    snapshot = scene.feed.snapshot(channel)
+    snapshot = scene.feed.states.snapshot(channel)
     steps = scene.steps("image.created", "later", entityId="table7", url="u")
     while not snapshot.is_read:
         assert scene.feed.window.serial == snapshot.serial
@@ -250,7 +250,7 @@ def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other(
     steps, before = scene.feed.process(OVER), scene.feed.window.serial
     while scene.feed.window.serial == before:
         next(steps)
-    snapshot = scene.feed.snapshot(parse_channel("restaurant:r:info"))
+    snapshot = scene.feed.states.snapshot(parse_channel("restaurant:r:info"))
     assert not snapshot.is_read
     list(steps)
     shown = {image["imageId"] for image in written(snapshot)["images"] if image["imageId"].startswith("later")}
@@ -262,10 +262,10 @@ def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other(
 @pytest.mark.slow
 def test_what_is_forgotten_with_a_topic_is_in_the_state_before_that():
     scene = full_house()
-    snapshot = scene.feed.snapshot(parse_channel("restaurant:r:info"))
+    snapshot = scene.feed.states.snapshot(parse_channel("restaurant:r:info"))
     scene.feed.ingest(TopicRecreated("mesa-ya.images.events", "another"), LATER)
     list(scene.feed.process(OVER))
-    assert not scene.feed._projections.entities["image"].alive
+    assert not scene.feed.known.projections.entities["image"].alive
     assert len(written(snapshot)["images"]) == 50_000
 
 
@@ -399,8 +399,8 @@ def test_backfilled_entities_are_forgotten_in_steps():
     scene.known(("restaurant.created", "r", {"name": "x"}))
     found = [("section.found", f"s{n}", {"restaurantId": "r"}) for n in range(3000)]
     scene.known(*found)
-    assert len(scene.feed._projections.entities["section"].alive) == 3000
+    assert len(scene.feed.known.projections.entities["section"].alive) == 3000
     scene.feed.ingest(TopicRecreated(PARENTS_TOPIC, "another"), LATER)
     assert scene.feed.is_mid_record
     assert most_calls_in_a_step(scene.feed.process(OVER)) < MOST_CALLS
-    assert not scene.feed._projections.entities["section"].alive
+    assert not scene.feed.known.projections.entities["section"].alive

@@ -87,7 +87,7 @@ class Picture:
 def picture_of(feed, channel):
     """Return the picture that a snapshot gives."""
     picture = Picture()
-    state = written(feed.snapshot(channel))
+    state = written(feed.states.snapshot(channel))
     assert state.pop("holds", []) == []
     for field, entities in state.items():
         kind, id = {"sectionObjects": ("section_object", "sectionObjectId")}.get(field, (field[:-1], f"{field[:-1]}Id"))

@@ -191,7 +191,7 @@ def test_a_few_entities_that_are_large_are_written_by_others():
     session = world.client()
     assert ask(session, channel=CHANNEL, snapshot=True) == []
     assert session.delivery.to_render == parse_channel(CHANNEL)
-    snapshot = world.feed.snapshot(session.delivery.to_render)
+    snapshot = world.feed.states.snapshot(session.delivery.to_render)
     assert len(written(snapshot)["reviews"]) == 3
     session.delivery.on_rendered(snapshot)
     assert [message["type"] for message in session.send_queue.said()] == ["subscribed", "snapshot"]

@@ -201,7 +201,7 @@ def test_instance_that_is_still_reading_holds_nothing():
     log = SharedLog()
     log.restaurant("r1", "o1")
     replica = Replica(log)
-    replica.feed.live = False
+    replica.feed.progress.live = False
     session = replica.client("u1")
     select(session)
     assert said(session)[0]["code"] == "unavailable"
@@ -236,7 +236,7 @@ def test_hold_of_another_guest_and_unknown_one_are_not_found(place, hold):
     place.settle()
     [error] = received(other)
     assert error["code"] == "not_found"
-    assert place.replicas[0].feed.holds.outcome("h1").hold.ended is None
+    assert place.replicas[0].feed.known.holds.outcome("h1").hold.ended is None
 
 
 def test_refused_claim_can_be_released_no_more_than_an_unknown_one(place):
@@ -299,7 +299,7 @@ def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):
     replica.append_proposed()
     place.settle()
     assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
-    assert replica.feed.holds.outcome("h1").hold.ended is Ended.ABANDONED
+    assert replica.feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
     replica.holds.on_claim(place.records()[0], replica.feed)
     assert replica.proposed == [], "once"
 
@@ -458,7 +458,7 @@ def test_retry_is_answered_with_the_hold_and_keeps_it_whatever_the_first_instanc
     first.append_proposed()
     place.settle()
     assert [each["type"] for each in received(again)] == ["selected"]
-    assert all(replica.feed.holds.outcome("h1").hold.ended is None for replica in place.replicas)
+    assert all(replica.feed.known.holds.outcome("h1").hold.ended is None for replica in place.replicas)
 
 
 def test_retry_to_the_same_instance_waits_again(place):
@@ -533,7 +533,7 @@ def test_of_any_rush_on_instances_at_any_pace_one_wins_and_its_retries_with_it(d
         for answer in received(session)
         if answer["type"] == "selected"
     }
-    live = [[hold.id for hold in replica.feed.holds.live("r1")] for replica in place.replicas]
+    live = [[hold.id for hold in replica.feed.known.holds.live("r1")] for replica in place.replicas]
     assert live[0] == live[1]
     assert len(live[0]) <= 1
     assert won <= set(live[0])

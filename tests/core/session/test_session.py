@@ -370,7 +370,7 @@ def test_position_is_withheld_until_a_gap_is_announced():
     list(world.feed.process(NOW))
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}
-    [(topic, lost)], world.feed.gaps = world.feed.gaps, []
+    [(topic, lost)], world.feed.progress.gaps = world.feed.progress.gaps, []
     session.resync(topic, lost)
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be sent"
@@ -606,7 +606,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     )
     world.review(2)
     for session in (live, served):
-        state = world.feed.snapshot(session.delivery.to_render)
+        state = world.feed.states.snapshot(session.delivery.to_render)
         list(state.write())
         session.delivery.on_rendered(state)
         [snapshot] = session.send_queue.said()

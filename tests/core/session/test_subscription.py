@@ -152,7 +152,7 @@ def test_a_subscription_whose_snapshot_is_due_or_rendered_ends_without_one(rende
     session = world.client()
     session.send_queue.backlogged = not rendering
     assert ask(session, channel=CHANNEL, snapshot=True) == []
-    snapshot = world.feed.snapshot(parse_channel(CHANNEL))
+    snapshot = world.feed.states.snapshot(parse_channel(CHANNEL))
     list(snapshot.write())
     assert ended(session) == ([], None)
     session.send_queue.backlogged = False
@@ -196,7 +196,7 @@ def test_a_replay_after_a_snapshot_ends_with_the_position_of_the_snapshot():
         world.review(number, size=PAGE_BYTES // 2)
     session = world.client()
     ask(session, channel=CHANNEL, snapshot=True)
-    snapshot = world.feed.snapshot(parse_channel(CHANNEL))
+    snapshot = world.feed.states.snapshot(parse_channel(CHANNEL))
     list(snapshot.write())
     world.review(3)
     stream = session.send_queue.stream
@@ -233,7 +233,7 @@ def test_after_the_log_lost_records_a_subscription_ends_without_a_position(repor
     world.feed.ingest(Gap(REVIEWS, 0, 5), NOW)
     list(world.feed.process(NOW))
     if reported:
-        [gap], world.feed.gaps = world.feed.gaps, []
+        [gap], world.feed.progress.gaps = world.feed.progress.gaps, []
         session.resync(*gap)
     assert ended(session) == ([], None)
 

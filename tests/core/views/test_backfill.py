@@ -274,10 +274,10 @@ def test_who_waits_for_a_section_is_released_by_it():
     stream = Stream(embedded=False)
     stream.receive("table.updated", "t", sectionId="s", number=5)
     assert (set(stream.wanted), stream.decoded()) == ({"section:s"}, [])
-    assert stream.feed.is_missing("section:s")
+    assert stream.feed.known.is_missing("section:s")
     stream.receive("section.found", "s", after=200, restaurantId="R", tables=[{"id": "t2"}])
     assert stream.decoded() == [("section.created", PLAN), ("table.updated", PLAN)]
-    assert not stream.feed.is_missing("section:s")
+    assert not stream.feed.known.is_missing("section:s")
 
 
 @pytest.mark.parametrize("embedded", [False, True])
@@ -288,7 +288,7 @@ def test_who_could_not_wait_is_published_with_it(embedded):
     assert (set(stream.wanted), stream.decoded()) == ({"section:s"}, [])
     stream.receive("section.found", "s", after=3000, restaurantId="R", tables=[{"id": "t2"}])
     assert stream.decoded() == [("section.created", PLAN)]
-    snapshot = stream.feed.snapshot(parse_channel(PLAN))
+    snapshot = stream.feed.states.snapshot(parse_channel(PLAN))
     assert [table["tableId"] for table in written(snapshot)["tables"]] == ["t", "t2"]
     assert not snapshot.complete, "no record has named the restaurant"
     stream.receive("section.found", "s", after=3001, restaurantId="R", tables=[{"id": "t2"}])

@@ -47,7 +47,7 @@ async def ask(app, body=RECORD, token=TOKEN):
 
 
 async def test_explain_answers_by_what_is_known_and_changes_nothing(feed):
-    before = orjson.dumps(list(rows_of(feed._projections)))
+    before = orjson.dumps(list(rows_of(feed.known.projections)))
     app = app_of(feed)
     answers = [await ask(app), await ask(app)]
     for answer in answers:
@@ -55,7 +55,7 @@ async def test_explain_answers_by_what_is_known_and_changes_nothing(feed):
         [message] = answer.json["messages"]
         assert (message["type"], message["channel"]) == ("review.created", "restaurant:R:reviews")
         assert answer.json["live"] is True
-    assert orjson.dumps(list(rows_of(feed._projections))) == before
+    assert orjson.dumps(list(rows_of(feed.known.projections))) == before
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ async def test_explain_takes_poison(feed, value, becomes):
 
 
 async def test_explain_waits_for_the_end_of_a_large_record_and_gives_up(feed):
-    feed._leftovers.append(iter(()))
+    feed.progress.leftovers.append(iter(()))
     assert (await ask(app_of(feed, timeout=0.01))).error == "log_unavailable"
-    feed._leftovers.clear()
+    feed.progress.leftovers.clear()
     assert (await ask(app_of(feed))).status == 200

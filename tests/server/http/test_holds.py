@@ -55,7 +55,7 @@ class Desk:
         return await ask(self.app, asked, method="DELETE")
 
     def hold(self, id="h1"):
-        return self.replica.feed.holds.outcome(id).hold
+        return self.replica.feed.known.holds.outcome(id).hold
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ async def test_log_that_does_not_take_a_record_is_reported(desk, failure, status
 
 
 async def test_instance_that_is_still_reading_decides_nothing(desk):
-    desk.replica.feed.live = False
+    desk.replica.feed.progress.live = False
     assert ((await desk.post()).status, (await desk.delete()).status) == (503, 503)
 
 

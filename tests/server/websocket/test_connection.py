@@ -216,7 +216,7 @@ async def test_events_and_what_the_protocol_asks_come_in_one_order(world):
 
 async def test_subscriptions_that_wait_are_made_known():
     async with gateway() as world:
-        world.feed.live = False
+        world.feed.progress.live = False
         client = await world.client()
         await client.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL})))
         assert (await client.ask(type="ping"))["type"] == "pong"
@@ -456,7 +456,7 @@ async def test_all_connections_are_checked_again_and_again():
 async def test_client_that_waits_receives_pending_within_seconds():
     """The feed never becomes live here, as when Kafka is away at the start."""
     async with gateway(ping_interval=0.1) as world:
-        world.feed.live = False
+        world.feed.progress.live = False
         client = await world.client()
         world.nursery.start_soon(keep_alive, world.registry.connections, world.settings)
         await client.send(frame(b'{"type":"subscribe","channel":"%s","id":7}' % CHANNEL.encode()))
