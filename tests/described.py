@@ -6,7 +6,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from mesaya_ws.server.http.schemas import SERVICE, event_schemas
+from mesaya_ws.server.http.event_schemas import event_schemas
+from mesaya_ws.server.http.message_schemas import SERVICE
 
 
 @cache

@@ -12,7 +12,9 @@ from starlette.routing import Route
 from mesaya_ws import __version__
 from mesaya_ws.core.access.channels import CONVERSATION, GLOBAL_KINDS, INBOX, RESTAURANT_KINDS, USER_KINDS
 from mesaya_ws.core.access.rights import is_private
-from mesaya_ws.server.http.schemas import EVENTS, SERVICE, Schema, client_schemas, event_schemas
+from mesaya_ws.server.http.event_schemas import EVENTS, event_schemas
+from mesaya_ws.server.http.message_schemas import SERVICE, client_schemas
+from mesaya_ws.server.http.schemas import Schema
 
 ASYNCAPI = "3.1.0"
 

@@ -17,7 +17,8 @@ from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.wire.messages import TYPES, MessageError, parse
 from mesaya_ws.server.http.asyncapi import document
-from mesaya_ws.server.http.schemas import EVENTS, SERVICE, client_schemas, event_schemas
+from mesaya_ws.server.http.event_schemas import EVENTS, event_schemas
+from mesaya_ws.server.http.message_schemas import SERVICE, client_schemas
 from tests.described import problem
 from tests.server.http.service import Service
 
