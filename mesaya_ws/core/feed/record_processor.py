@@ -19,6 +19,7 @@ from mesaya_ws.core.platform.envelope import AUTH, Decoded, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.window_notes import replaced_row
+from mesaya_ws.core.recovery.window_redaction import redact
 
 REPARENTED_AT_ONCE = 20
 """Channels of one record of which it is noted in one step that what belongs to them has changed, at some 50 µs each
@@ -141,8 +142,8 @@ class RecordProcessor:
         """Forget of what was published what is to be forgotten, yielding often."""
         copy = None if self._history is None else self._history.window_copy
         if copy is None:
-            return self._window.redact(outcome.redactions)
-        return self._window.redact(outcome.redactions, lambda *replaced: copy.note(replaced_row(*replaced)))
+            return redact(self._window, outcome.redactions)
+        return redact(self._window, outcome.redactions, lambda *replaced: copy.note(replaced_row(*replaced)))
 
     def _age(self, partition: Partition, offset: int, timestamp: int) -> Age:
         """Return where what a record becomes belongs, while the feed is not live."""

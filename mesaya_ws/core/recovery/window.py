@@ -1,23 +1,18 @@
 """The recent publications, by channel: what a client that comes back has missed, without asking the log."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.outcome import Redaction
 from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.publications import PartitionBuffer, Publication, in_order, make_publication, serial_of
 
 DROPPED_AT_ONCE = 1000
 """How many publications are dropped in one go, and of how many channels some are taken back: a burst ages all at once,
 and each takes some 2 µs."""
-
-REDACTED_AT_ONCE = 100
-"""Publications, and names of channels, that are looked at in one go for what is to be forgotten: a message may be
-looked up for each."""
 
 
 class PositionEvicted(Exception):  # noqa: N818 - the window moving on is its nature
@@ -154,62 +149,18 @@ class Window:
         while self.bytes > self._max_bytes:
             self._evict()
 
-    def redact(
-        self,
-        redactions: Iterable[Redaction],
-        changed: Callable[[str, Partition, int, bytes], None] = lambda channel, partition, offset, frame: None,
-    ) -> Iterator[None]:
-        """Forget of publications what is to be forgotten, and keep the rest where it is; yields after some of it.
-
-        Nothing may be added meanwhile. `changed` is called with the place of each that is another frame from now on.
-        """
-        for redaction in redactions:
-            concerned = redaction.channel
-            channels = [concerned] if isinstance(concerned, str) else list(self._channels)
-            looked_at = 0
-            for channel in channels:
-                looked_at += 1
-                if isinstance(concerned, str) or concerned(channel):
-                    for line in list(self._lines(channel).values()):
-                        looked_at += min(len(line.entries) - line.start, REDACTED_AT_ONCE)
-                        yield from self._redact(channel, line, redaction, changed)
-                if looked_at >= REDACTED_AT_ONCE:
-                    looked_at = 0
-                    yield
-            yield
-
-    def _redact(
-        self,
-        channel: str,
-        line: PartitionBuffer,
-        redaction: Redaction,
-        changed: Callable[[str, Partition, int, bytes], None],
-    ) -> Iterator[None]:
-        _, naming, change = redaction
-        # Those that become too old meanwhile go; so the next one is found by its serial.
-        serial, entries = 0, line.entries
-        while (start := bisect_right(entries, serial, line.start, key=serial_of)) < len(entries):
-            if serial:
-                yield
-                start = bisect_right(entries, serial, line.start, key=serial_of)
-            stop = min(start + REDACTED_AT_ONCE, len(entries))
-            for at in range(start, stop):
-                former = entries[at]
-                serial = former.serial
-                if naming in former.frame and (frame := change(former.frame)) != former.frame:
-                    self._replace(line, at, former, frame)
-                    changed(channel, former.partition, former.offset, frame)
-
     def replace(self, channel: str, partition: Partition, offset: int, frame: bytes) -> None:
         """Have another frame in the place of what a record became on a channel, if that is here."""
-        line = self._lines(channel).get(partition)
+        line = self.lines(channel).get(partition)
         if line is None:
             return
         at, end = line.between(offset, offset + 1)
         if at < end:
-            self._replace(line, at, line.entries[at], frame)
+            self.replace_at(line, at, frame)
 
-    def _replace(self, line: PartitionBuffer, at: int, former: Publication, frame: bytes) -> None:
+    def replace_at(self, line: PartitionBuffer, at: int, frame: bytes) -> None:
+        """Have another frame in the place of the publication number `at` of a line."""
+        former = line.entries[at]
         publication = former._replace(frame=frame)
         line.entries[at] = publication
         self.bytes += len(frame) - len(former.frame)
@@ -239,7 +190,7 @@ class Window:
         channel, publication = self._order.popleft()
         self.evicted = publication.serial
         self.bytes -= len(publication.frame)
-        lines = self._lines(channel)
+        lines = self.lines(channel)
         line = lines.get(publication.partition)
         if line is None or line.entries[line.start] is not publication:
             return  # it has been taken back
@@ -261,6 +212,12 @@ class Window:
             if not states:
                 del self._states[channel]
 
+    def lines(self, channel: str) -> dict[Partition, PartitionBuffer]:
+        """Return the publications on `channel`, by partition; nobody else changes them."""
+        if self._cuts:
+            self._cut(channel)
+        return self._channels.get(channel, {})
+
     def holds(self, partitions: Iterable[Partition], vector: Offsets) -> bool:
         """Return whether everything after `vector` in `partitions` is here; a partition left out counts from 0."""
         return all(vector.get(partition, 0) >= self._floor.get(partition, 0) for partition in partitions)
@@ -269,7 +226,7 @@ class Window:
         """Return how many publications there are on `channel` after the place `vector`, up to `end`."""
         places = (
             line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0))
-            for partition, line in self._lines(channel).items()
+            for partition, line in self.lines(channel).items()
         )
         return sum(stop - start for start, stop in places)
 
@@ -287,7 +244,7 @@ class Window:
             raise PositionEvicted
         runs = [
             line.run(serial, *line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0)))
-            for partition, line in self._lines(channel).items()
+            for partition, line in self.lines(channel).items()
         ]
         return runs[0] if len(runs) == 1 else merge(*runs, key=serial_of)
 
@@ -299,7 +256,7 @@ class Window:
         """
         if serial < self.evicted:
             raise PositionEvicted
-        runs = [line.standing(serial) for line in self._lines(channel).values()]
+        runs = [line.standing(serial) for line in self.lines(channel).values()]
         return runs[0] if len(runs) == 1 else merge(*runs, key=serial_of)
 
     def since(self, serial: int) -> list[tuple[str, Publication]]:
@@ -315,10 +272,5 @@ class Window:
         """Return the last `count` publications of every partition on `channel`."""
         return {
             partition: line.entries[max(line.start, len(line.entries) - count) :]
-            for partition, line in self._lines(channel).items()
+            for partition, line in self.lines(channel).items()
         }
-
-    def _lines(self, channel: str) -> dict[Partition, PartitionBuffer]:
-        if self._cuts:
-            self._cut(channel)
-        return self._channels.get(channel, {})

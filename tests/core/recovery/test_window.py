@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.outcome import Redaction
-from mesaya_ws.core.recovery.window import DROPPED_AT_ONCE, REDACTED_AT_ONCE, PositionEvicted, Window
+from mesaya_ws.core.recovery.window import DROPPED_AT_ONCE, PositionEvicted, Window
 from tests.steps import calls, most_calls_in_a_step
 
 P, Q = Partition("p", 0), Partition("q", 0)
@@ -346,23 +345,3 @@ def test_what_is_taken_back_again_before_all_of_it_has_gone(first):
         assert frames(window.after("a", {})) == [b"0", b"1"]
     window.add("a", P, 2, 0, b"new")
     assert frames(window.after("a", {})) == [b"0", b"1", b"new"]
-
-
-def test_many_channels_that_are_concerned_are_looked_through_bit_by_bit():
-    window = Window(inf, 1 << 30)
-    for offset in range(30 * REDACTED_AT_ONCE):
-        window.add(f"{offset % (5 * REDACTED_AT_ONCE)}:chat", P, offset, 0, b"frame")
-    most = most_calls_in_a_step(window.redact([Redaction(lambda channel: True, b"frame", lambda frame: b"gone")]))
-    assert most < 50 * REDACTED_AT_ONCE
-    assert {publication.frame for _, publication in window._order} == {b"gone"}
-
-
-def test_channels_that_may_be_concerned_are_looked_for_bit_by_bit():
-    window = Window(inf, 1 << 30)
-    for offset in range(30 * REDACTED_AT_ONCE):
-        window.add(f"user:{offset}:notifications", P, offset, 0, b"frame")
-    window.add("a:chat", P, offset + 1, 0, b"frame")
-    redacted = window.redact([Redaction(lambda channel: channel.endswith(":chat"), b"frame", lambda frame: b"gone")])
-    assert most_calls_in_a_step(redacted) < 5 * REDACTED_AT_ONCE
-    assert frames(window.after("a:chat", {})) == [b"gone"]
-    assert frames(window.after("user:0:notifications", {})) == [b"frame"]
