@@ -343,7 +343,7 @@ def test_retry_of_what_is_being_taken_back_is_decided_by_the_log(place, abandone
     place.replicas[0].append_proposed()
     place.settle()
     [answer] = received(session)
-    hold = place.replicas[1].feed.holds.outcome("h1").hold
+    hold = place.replicas[1].feed.known.holds.outcome("h1").hold
     if is_first:
         assert (answer["type"], hold.ended) == ("selected", None)
         select(session)
@@ -374,7 +374,7 @@ def test_retry_that_is_read_after_the_first_claim_was_taken_back_is_taken_back_t
         turn_up(place, replica, command)
     replica.append_proposed()
     place.settle()
-    assert replica.feed.holds.outcome("h1").hold.ended is Ended.ABANDONED
+    assert replica.feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
 
 
 def test_retry_that_was_read_keeps_the_hold_from_another_that_was_given_up(place):
@@ -550,7 +550,7 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
             if record.topic == HOLDS and isinstance(claim := read_hold_record(record), Claim):
                 replica.holds.on_claim(claim, replica.feed)
 
-        replica.feed._report = on_record
+        replica.report = on_record
 
     def lose(replica):
         pending, replica.appended[:] = list(replica.appended), []
@@ -582,7 +582,7 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
         for replica in place.replicas:
             replica.append_proposed()
     told = {each["holdId"] for session in sessions for each in received(session) if each["type"] == "selected"}
-    live = [{hold.id for hold in replica.feed.holds.live("r1")} for replica in place.replicas]
+    live = [{hold.id for hold in replica.feed.known.holds.live("r1")} for replica in place.replicas]
     assert live[0] == live[1]
     assert told <= live[0]
     if asked == {"h1"}:
