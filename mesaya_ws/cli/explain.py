@@ -153,7 +153,7 @@ def _concerned(message: Explanation) -> list[object]:
     return [message["data"].get("userId"), *(each.get("user") for each in message["seenBy"])]
 
 
-class _Progress:
+class _Observer:
     """What happens around the feed: nothing but that others run, and that a log that is away ends the command."""
 
     def received(self, event: LogEvent) -> None:
@@ -183,7 +183,7 @@ async def _read_log(
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     async with open_log() as event_log, trio.open_nursery() as nursery:
         nursery.start_soon(partial(event_log.follow, deliver.send, paused=lambda: feed.paused))
-        driver = Driver(feed, events, _Progress())
+        driver = Driver(feed, events, _Observer())
         while not feed.live and not search.done.is_set():
             await driver.advance()
         nursery.cancel_scope.cancel()

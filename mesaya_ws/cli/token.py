@@ -81,7 +81,7 @@ def _check(settings: Settings, given: bytes) -> None:
     result = verify(given.removeprefix(b"Bearer ").strip(), keys, token_rules(settings), time())
     if isinstance(result, BadToken):
         fail(result.sentence)
-    click.echo(orjson.dumps(_told(result), option=orjson.OPT_INDENT_2).decode())
+    click.echo(orjson.dumps(_shown(result), option=orjson.OPT_INDENT_2).decode())
 
 
 def _published_keys(url: str) -> "tuple[Key, ...]":
@@ -91,7 +91,7 @@ def _published_keys(url: str) -> "tuple[Key, ...]":
         fail(f"JWT_JWKS_URL: {url}: {error}.")
 
 
-def _told(identity: Identity) -> dict[str, object]:
+def _shown(identity: Identity) -> dict[str, object]:
     issued = identity.issued_at
     return {
         "user": identity.user,

@@ -16,7 +16,7 @@ EVENTS_AHEAD = 16
 """Events of the log that may wait for the feed; after them, the log waits."""
 
 
-class Progress(Protocol):
+class Observer(Protocol):
     """What happens around the feed while it advances. Each step of it is some milliseconds; it took so many seconds."""
 
     def received(self, event: LogEvent) -> None:
@@ -32,10 +32,10 @@ class Progress(Protocol):
 class Driver:
     """Drives a feed by the `events` of the log."""
 
-    def __init__(self, feed: Feed, events: trio.MemoryReceiveChannel[LogEvent], progress: Progress) -> None:
+    def __init__(self, feed: Feed, events: trio.MemoryReceiveChannel[LogEvent], observer: Observer) -> None:
         self._feed = feed
         self._events = events
-        self._progress = progress
+        self._observer = observer
         self._ingested = 0  # since others ran, by `weight`; it takes many small events for a batch
 
     async def advance(self) -> None:
@@ -43,22 +43,22 @@ class Driver:
 
         What waits already, or comes meanwhile, is ingested before: so it goes into the same writes.
         """
-        feed, progress = self._feed, self._progress
+        feed, observer = self._feed, self._observer
         received: list[LogEvent] = []
         with trio.move_on_after(feed.next_deadline_in(steady())):
             received.append(await self._events.receive())
         began = trio.current_time()
         for event in self._with_waiting(received):
             for piece, weight in pieces(event, INGEST_BATCH):
-                progress.received(piece)
+                observer.received(piece)
                 feed.ingest(piece, now_ms(), steady())
                 self._ingested += weight
                 if self._ingested >= INGEST_BATCH:
                     self._ingested = 0
-                    await progress.ingested(trio.current_time() - began)
+                    await observer.ingested(trio.current_time() - began)
                     began = trio.current_time()
         for _ in feed.process(now_ms(), steady()):
-            await progress.processed(trio.current_time() - began)
+            await observer.processed(trio.current_time() - began)
             began = trio.current_time()
 
     def _with_waiting(self, received: list[LogEvent]) -> Iterator[LogEvent]:

@@ -77,7 +77,7 @@ class Holds:
         feed.states.log_time = rules.log_time
         directory.appeared, directory.vanished = self._appeared, self._vanished
 
-    # What is heard of the log
+    # What the log says
 
     def on_appended(self, place: Appended, began: int, ended: int) -> None:
         """Take note of when the log has appended a record of ours (ms, by `steady`)."""

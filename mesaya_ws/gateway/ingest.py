@@ -83,7 +83,7 @@ async def ingest(
 
 @frozen
 class _Ingest:
-    """What goes along with it: counts, lines in the log, writes to clients (see `driver.Progress`)."""
+    """What goes along with it: counts, lines in the log, writes to clients (see `driver.Observer`)."""
 
     feed: Feed
     registry: SessionRegistry[Any]

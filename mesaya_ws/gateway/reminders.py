@@ -1,6 +1,6 @@
 """Proposes that new reservations are announced again which nobody has acknowledged.
 
-Every instance proposes, and the log judges (`core.interactions.acknowledgements`): of what several propose, the first
+Every instance proposes, and the log decides (`core.interactions.acknowledgements`): of what several propose, the first
 counts, and what is too early does not. So no clock need be right, and no instance need be there.
 
     a reservation is created ──▶ `open`

@@ -1,10 +1,11 @@
 """Commands that would come too soon: they rest, and of those for one purpose a single one is appended.
 
-append ──▶ rests? ── no ──▶ appended at once
-│ yes
-▼
-all for the same purpose, until the time of the first is over ──▶ the one with the highest rank is
-appended, and all are answered by its result
+    append ──▶ rests? ── no ──▶ appended at once
+                 │ yes
+                 ▼
+               all for the same purpose, until the time of the first is over ──▶ the one with the highest rank is
+                                                                                 appended, and all are answered by it
+Each is answered once, whatever happens.
 """
 
 from collections.abc import Callable, Hashable

@@ -39,7 +39,7 @@ class Client(Protocol):
         ...
 
     def announce(self, within: float) -> None:
-        """Tell it that it will be closed in so many seconds, because this instance is going away."""
+        """Inform it that it will be closed in so many seconds, because this instance is going away."""
         ...
 
     def close(self, close_code: CloseCode) -> None:

@@ -16,7 +16,7 @@ REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"
 PARENT_TIMEOUT = 2.0
 
 
-class Progress:
+class Observer:
     """Notes what happens around a feed, in its order."""
 
     def __init__(self):
@@ -37,9 +37,9 @@ class Progress:
 class World:
     def __init__(self):
         self.feed = a_feed(parent_timeout=PARENT_TIMEOUT)
-        self.progress = Progress()
+        self.observer = Observer()
         self.deliver, events = trio.open_memory_channel(2 * EVENTS_AHEAD)
-        self.driver = Driver(self.feed, events, self.progress)
+        self.driver = Driver(self.feed, events, self.observer)
         extents = {REVIEWS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}
         self.deliver.send_nowait(LogMetadata(extents, dict.fromkeys(extents, 0)))
 
@@ -50,7 +50,7 @@ class World:
     async def advance(self):
         """Return what has happened in one round."""
         await self.driver.advance()
-        log, self.progress.log = self.progress.log, []
+        log, self.observer.log = self.observer.log, []
         return log
 
 

@@ -108,7 +108,7 @@ _READERS: Mapping[str, Callable[[dict[str, Any]], AckRecord]] = {
 
 @define
 class News:
-    """What is known of a reservation: who acknowledged it when, or since when it is open, and how often it was told.
+    """What is known of a reservation: who acknowledged it when, or since when it is open, and its reminders.
 
     Times are append times, in ms; `due_at` is when the next reminder's time comes. `place` is the reservation's in the
     order in which they became known.

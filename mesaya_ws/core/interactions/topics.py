@@ -16,5 +16,5 @@ ACKS = "mesaya-ws.acks"
 APPEND_TIMES = frozenset({CHAT, ACKS, HOLDS})
 """The topics whose records' append times decide: producers' times are refused."""
 
-JUDGED_ALONE = frozenset({ACKS, HOLDS})
+ONE_PARTITION = frozenset({ACKS, HOLDS})
 """Those of them of which one partition decides: with several, each could have a winner."""

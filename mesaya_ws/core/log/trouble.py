@@ -38,7 +38,7 @@ class Trouble(NamedTuple):
     seconds: float = 0.0
 
 
-TOLD_AFTER = 5.0
+REPORTED_AFTER = 5.0
 """Seconds of trouble after which it is reported, unless it lasts until somebody does something. Less is every change of
 leaders, and every transaction."""
 
@@ -70,7 +70,7 @@ def lasting(troubles: Iterable[Trouble], *, starting: bool = False) -> list[Trou
     Who is `starting` waits for what is not known, and says so at once.
     """
     settled = {Hindrance.ABSENT, Hindrance.REFUSED} | ({Hindrance.UNKNOWN} if starting else set())
-    return [trouble for trouble in troubles if trouble.kind in settled or trouble.seconds >= TOLD_AFTER]
+    return [trouble for trouble in troubles if trouble.kind in settled or trouble.seconds >= REPORTED_AFTER]
 
 
 def sentences(troubles: Sequence[Trouble]) -> list[str]:

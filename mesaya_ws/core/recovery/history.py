@@ -282,7 +282,7 @@ class History:
         )
 
     def lets_through(self, channel: Channel, vector: Offsets, unsure: Mapping[Partition, int]) -> bool:
-        """Return whether a place may be judged by the dependencies that are known (see `barriers`)."""
+        """Return whether a place may be checked by the dependencies that are known (see `barriers`)."""
         topics = channel.kind.topics
         current = self._stretch_with(unsure)
         return self._barriers.let_through(vector, topics) and (

@@ -1,4 +1,4 @@
-"""The last records that later ones may depend on: with them, a process that starts judges places across its own start.
+"""The last records that later ones may depend on: with them, a process that starts checks places across its own start.
 
 Which record made a parent known, and which was the last one about an entity, only memory says (see `dependencies`). A
 client that comes from another instance may be before the place of the store in one partition, and after it in another

@@ -1,4 +1,4 @@
-"""What comes along with the copy of the window: by what the positions of clients are judged, and what was taken back.
+"""What comes along with the copy of the window: by what the positions of clients are checked, and what was taken back.
 
 A note is a list of such rows. Each matters to positions that lie before certain places, and to no others. One note has
 the last records that later ones may depend on (see `last_records`).
@@ -98,7 +98,7 @@ def rows_in(value: bytes) -> list[Row]:
 def apply_rows(
     rows: Iterable[Row], dependencies: Dependencies, reparentings: Reparentings, window: Window
 ) -> Iterator[None]:
-    """Have positions judged as when these rows were written; yields after each."""
+    """Have positions checked as when these rows were written; yields after each."""
     for row in rows:
         match row:
             case ("pair", channel, (topic, number, offset), (second, its_number, its_offset)):

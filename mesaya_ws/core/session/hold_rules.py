@@ -8,7 +8,7 @@
                 ▼
               a record ──▶ the log ──▶ read back ──▶ its outcome, as the table of holds decided
 
-A claim whose asker was told that the log is away, or has left, may still win. Then it is taken back, as of its own
+A claim whose asker was answered that the log is away, or has left, may still win. Then it is taken back, as of its own
 number: not if its user has come again since (see `core.interactions.hold_table`).
 """
 
@@ -145,7 +145,7 @@ class HoldRules:
             case Granted(hold) if hold.user == claim.user and hold.ended is None:
                 if not self._is_sure(hold, claim):
                     return None
-                self._told(claim, hold)
+                self._confirmed(claim, hold)
                 return self._selected(hold)
             case Granted() | Refused():
                 return self.outcome(claim.id, claim.user, feed)
@@ -204,9 +204,9 @@ class HoldRules:
         self._wait_no_more(claim)
         match feed.known.holds.outcome(claim.id):
             case Granted(hold):
-                self._told(claim, hold)
+                self._confirmed(claim, hold)
 
-    def _told(self, claim: Claim, hold: Hold) -> None:
+    def _confirmed(self, claim: Claim, hold: Hold) -> None:
         """Note that a claim is answered with a hold, which may be another tab's: nothing asked before takes it back."""
         key = claim.replica, hold.id, claim.user
         self._unanswered.pop(key, None)

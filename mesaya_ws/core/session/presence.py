@@ -52,9 +52,9 @@ LINGER = 30_000
 AT_ONCE = 200
 """Channels that are counted in one step, of a millisecond or two."""
 
-HEARS_FOR = EVERY + 3_000
-"""Milliseconds after which a process that has not read its own records does not judge others by their silence: for as
-long as that lasts, and the time does not count afterwards."""
+READS_WITHIN = EVERY + 3_000
+"""Milliseconds after which a process that has not read its own records does not drop others for their silence: as long
+as that lasts, and the time does not count afterwards."""
 
 
 class Presence:
@@ -158,14 +158,14 @@ class Presence:
     def due_at(self) -> float:
         """Return when `run` has something to do."""
         drops_at = self._others.drops_at()
-        if drops_at != inf and not self._hears(max(drops_at, self._clock())):
+        if drops_at != inf and not self._reads_own(max(drops_at, self._clock())):
             drops_at = inf
         return min(self._watches.due_at, self._typists.deadlines.next, drops_at)
 
     def run(self) -> Iterator[None]:
         """Do what is due; yields on the way, so that others have their turn."""
         now = self._clock()
-        if self._others.drops_at() <= now and self._hears(now):
+        if self._others.drops_at() <= now and self._reads_own(now):
             for channels in self._others.drop(now):
                 self._changed_elsewhere(channels, now, is_urgent=True)
                 yield
@@ -227,14 +227,14 @@ class Presence:
         if not key.startswith(self._prefix):
             self._changed_elsewhere(self._others.apply(key, read_part(record), record.timestamp, now), now)
         elif record.value is not None:
-            if self._own_read_at is not None and not self._hears(now):
+            if self._own_read_at is not None and not self._reads_own(now):
                 self._others.renew(now, now - self._own_read_at - EVERY)
             self._own_read_at = now
         self.on_due()
 
-    def _hears(self, now: float) -> bool:
+    def _reads_own(self, now: float) -> bool:
         """Return whether others' silence says anything: this process reads what it says, or says nothing itself."""
-        return self._own_read_at is None or self._own.is_silent or now <= self._own_read_at + HEARS_FOR
+        return self._own_read_at is None or self._own.is_silent or now <= self._own_read_at + READS_WITHIN
 
     def _end_typing(self, session: Session) -> bool:
         """Note that a client is not typing any more; return whether it was: of most, not even the time is needed."""

@@ -86,9 +86,9 @@ class FrameLimits:
 class FrameLimiter:
     """Follows the headers of a client's frames, to enforce limits before anything is buffered.
 
-    It judges sizes in bytes as announced, over all fragments of a message, and how many those are; the bytes and the
+    It checks sizes in bytes as announced, over all fragments of a message, and how many those are; the bytes and the
     frames over time, and the tiny pieces in which they come: each receive costs a turn of the event loop, however
-    little it brings. Whether the frames are valid is not its business: the WebSocket library judges that.
+    little it brings. Whether the frames are valid is not its business: the WebSocket library decides that.
     """
 
     limits: FrameLimits
@@ -130,7 +130,7 @@ class FrameLimiter:
         while True:
             if self._skip >= end - at:
                 self._skip -= end - at
-                return None if brings_frame or end >= SMALL_PIECE else self._judge_piece(now)
+                return None if brings_frame or end >= SMALL_PIECE else self._check_piece(now)
             at += self._skip
             self._skip = 0
             if self._header:
@@ -139,9 +139,9 @@ class FrameLimiter:
             size = self._header_size(data, at, end)
             if size is None:
                 self._header = data[at:]
-                return None if brings_frame or end >= SMALL_PIECE else self._judge_piece(now)
+                return None if brings_frame or end >= SMALL_PIECE else self._check_piece(now)
             brings_frame = True
-            if violation := self._judge(data[at : at + size], now):
+            if violation := self._check_frame(data[at : at + size], now):
                 return violation
             at += size
 
@@ -154,7 +154,7 @@ class FrameLimiter:
         size = 2 + {126: 2, 127: 8}.get(second & 0x7F, 0) + (4 if second & 0x80 else 0)
         return size if end - at >= size else None
 
-    def _judge(self, header: bytes, now: float) -> Violation | None:
+    def _check_frame(self, header: bytes, now: float) -> Violation | None:
         if self._frames < 1:
             return Violation.FRAMES
         self._frames -= 1
@@ -178,7 +178,7 @@ class FrameLimiter:
             self._message_bytes = self._fragments = 0
         return None
 
-    def _judge_piece(self, now: float) -> Violation | None:
+    def _check_piece(self, now: float) -> Violation | None:
         if self._pieces is None:
             self._pieces = Bucket(self.limits.messages_per_second * PIECES_PER_FRAME)
         return None if self._pieces.take(now) else Violation.PIECES

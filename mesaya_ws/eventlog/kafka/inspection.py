@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
 
-from mesaya_ws.core.interactions.topics import APPEND_TIMES, JUDGED_ALONE, PRESENCE
+from mesaya_ws.core.interactions.topics import APPEND_TIMES, ONE_PARTITION, PRESENCE
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.trouble import NAMED, Hindrance
@@ -113,9 +113,9 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
         kind = topic.configs.get(TIMESTAMP_TYPE, BY_THE_LOG)
         if topic.name in APPEND_TIMES and topic.exists and kind != BY_THE_LOG:
             yield error(wrong_time(topic.name, kind))
-        if topic.name in JUDGED_ALONE and len(topic.copies) > 1:
+        if topic.name in ONE_PARTITION and len(topic.copies) > 1:
             yield error(f"{topic.name} has several partitions, but one decides: delete it, and it is made with one.")
-    if names := named(lambda topic: len(topic.copies) > 1 and topic.name not in JUDGED_ALONE):
+    if names := named(lambda topic: len(topic.copies) > 1 and topic.name not in ONE_PARTITION):
         yield warning(
             f"{names} has several partitions: records of one entity keep their order only if its id is their key."
         )

@@ -109,7 +109,7 @@ class EventClient:
         self._queue.wake()
 
     def check(self, now: float) -> None:
-        """Tell a client that waits for an answer that it does; have something sent to one that hears nothing."""
+        """Inform a client that waits for an answer that it does; have something sent to one that receives nothing."""
         if self.session.has_unanswered:
             self.session.send_pending()
         if now - self._commented_at >= COMMENT_INTERVAL:
@@ -127,7 +127,7 @@ class EventClient:
         return None
 
     def greet(self) -> None:
-        """Have the client be told who it is, and how fresh the channels are."""
+        """Have the client informed who it is, and how fresh the channels are."""
         self._queue.offer(self.session.greeting(time()), 1)
 
     def subscribe(self, *, partial: bool = False, presence: bool = False) -> codes.ErrorCode | CloseCode | None:

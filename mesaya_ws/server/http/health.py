@@ -38,7 +38,7 @@ def health_routes(metrics: Metrics, status: Status, freshness: Callable[[], Fres
                 "since": None if status.since is None else instant(status.since),
                 "asOf": fresh["asOf"],
                 "lag": fresh["lag"],
-                "troubles": [_told(trouble) for trouble in status.troubles[:NAMED]],
+                "troubles": [_shown(trouble) for trouble in status.troubles[:NAMED]],
             },
             "connections": metrics.connections_open,
             "version": __version__,
@@ -56,7 +56,7 @@ def health_routes(metrics: Metrics, status: Status, freshness: Callable[[], Fres
     return [Route("/health", health, methods=methods), Route("/health/ready", ready, methods=methods)]
 
 
-def _told(trouble: Trouble) -> dict[str, object]:
+def _shown(trouble: Trouble) -> dict[str, object]:
     return {
         "topic": trouble.topic,
         "partition": trouble.number,

@@ -1,5 +1,5 @@
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.log.trouble import NAMED, TOLD_AFTER, Hindrance, Parts, Trouble, lasting, of_kind, sentences
+from mesaya_ws.core.log.trouble import NAMED, REPORTED_AFTER, Hindrance, Parts, Trouble, lasting, of_kind, sentences
 
 NOW = 1_800_000_000.0
 
@@ -19,8 +19,8 @@ def test_a_part_is_a_partition_or_a_topic():
 
 def test_trouble_that_passes_soon_is_not_reported():
     for kind in (Hindrance.UNKNOWN, Hindrance.BLOCKED):
-        assert lasting([trouble(kind, seconds=TOLD_AFTER - 0.1)]) == []
-        assert lasting([trouble(kind, seconds=TOLD_AFTER)]) == [trouble(kind, seconds=TOLD_AFTER)]
+        assert lasting([trouble(kind, seconds=REPORTED_AFTER - 0.1)]) == []
+        assert lasting([trouble(kind, seconds=REPORTED_AFTER)]) == [trouble(kind, seconds=REPORTED_AFTER)]
     for kind in (Hindrance.ABSENT, Hindrance.REFUSED):
         assert lasting([trouble(kind)]) == [trouble(kind)]
 
