@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 from attrs import define
 
-from mesaya_ws.core.interactions.strict import BadFieldError, identifier, read_object, whole
+from mesaya_ws.core.interactions.strict import identifier, read_object, reader_of, whole
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.state.tracking import Tracking
@@ -74,11 +74,7 @@ AckRecord = Open | Ack | Remind
 def read_ack_record(record: Record) -> AckRecord:
     """Return what a record of the topic says. Raises `BadFieldError`, and nothing else, whatever it holds."""
     fields = read_object(record)
-    kind = fields.get("type")
-    read = _READERS.get(kind) if type(kind) is str else None
-    if read is None:
-        raise BadFieldError(f"type is none of {', '.join(_READERS)}")
-    return read(fields)
+    return reader_of(fields, "type", _READERS)(fields)
 
 
 def ack_record(said: AckRecord) -> NewRecord:

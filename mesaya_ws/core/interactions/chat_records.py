@@ -26,6 +26,7 @@ from mesaya_ws.core.interactions.strict import (
     identifier,
     optional_identifier,
     read_object,
+    reader_of,
     whole,
     word,
 )
@@ -113,10 +114,7 @@ ChatRecord = Said | Edited | Deleted | ReadUpTo | Blocked | Erased
 def read_chat_record(record: Record) -> ChatRecord:
     """Return what a record of the topic says. Raises `BadFieldError`, and nothing else, whatever it holds."""
     envelope = read_object(record)
-    what, data = envelope.get("event_type"), envelope.get("data")
-    read = _READERS.get(what) if type(what) is str else None
-    if read is None:
-        raise BadFieldError(f"event_type is none of {', '.join(_READERS)}")
+    read, data = reader_of(envelope, "event_type", _READERS), envelope.get("data")
     if type(data) is not dict:
         raise BadFieldError("data is no object")
     return read(envelope, data)

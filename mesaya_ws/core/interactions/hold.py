@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 from attrs import define, evolve, field
 
-from mesaya_ws.core.interactions.hold_records import Claim, Slot
+from mesaya_ws.core.interactions.hold_records import (
+    ABANDONED,
+    Attach,
+    Claim,
+    Convert,
+    Detach,
+    HoldRecord,
+    Release,
+    Slot,
+)
 
 MAX_ATTACHED = 100
 """Replicas that a hold's user can be connected to; past that, the first one gives way."""
@@ -40,6 +49,23 @@ class Hold:
     attached: dict[str, int] = field(factory=dict)
     ended: Ended | None = None
     place: int = -1
+
+    def apply(self, said: HoldRecord) -> Ended | None:
+        """Apply a record that names this hold, which is live; return why the hold ends with it, None if it does not.
+
+        `expire` is void here: a hold whose time has come has ended before.
+        """
+        match said:
+            case Release(_, by, reason, replica, n) if by is None or by == self.user:
+                if replica is None or self.detach(replica, n):
+                    return Ended.ABANDONED if reason == ABANDONED else Ended.RELEASED
+            case Attach(_, user, replica, n) if user == self.user:
+                self.attach(replica, n)
+            case Detach(_, replica, n) if self.detach(replica, n):
+                return Ended.DISCONNECTED
+            case Convert():
+                return Ended.RESERVED
+        return None
 
     def attach(self, replica: str, n: int) -> None:
         """Note that the user is connected through a replica."""

@@ -24,6 +24,7 @@ from mesaya_ws.core.interactions.strict import (
     identifier,
     optional_identifier,
     read_object,
+    reader_of,
     whole,
     word,
 )
@@ -103,11 +104,7 @@ HoldRecord = Claim | Release | Attach | Detach | Expire | Convert
 def read_hold_record(record: Record) -> HoldRecord:
     """Return what a record of the topic says. Raises `BadFieldError`, and nothing else, whatever it holds."""
     fields = read_object(record)
-    kind = fields.get("type")
-    read = _READERS.get(kind) if type(kind) is str else None
-    if read is None:
-        raise BadFieldError(f"type is none of {', '.join(_READERS)}")
-    return read(fields)
+    return reader_of(fields, "type", _READERS)(fields)
 
 
 def hold_record(said: HoldRecord) -> NewRecord:

@@ -32,16 +32,7 @@ from itertools import islice
 from typing import Any
 
 from mesaya_ws.core.interactions.hold import Ended, Granted, Hold, Outcome, Refused, Transition
-from mesaya_ws.core.interactions.hold_records import (
-    ABANDONED,
-    Attach,
-    Claim,
-    Convert,
-    Detach,
-    HoldRecord,
-    Release,
-    Slot,
-)
+from mesaya_ws.core.interactions.hold_records import Claim, HoldRecord, Slot
 from mesaya_ws.core.interactions.hold_rows import known_of_row, row_of
 from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE, LiveHolds, in_order
 from mesaya_ws.core.state.tracking import Tracking
@@ -119,7 +110,7 @@ class HoldTable:
         hold = self._live_of(said.id)
         if hold is None:
             return transitions
-        if (ended := _ending(said, hold)) is not None:
+        if (ended := hold.apply(said)) is not None:
             return [*transitions, self._end(hold, ended)]
         self._note(hold.id)
         return transitions
@@ -297,21 +288,3 @@ class HoldTable:
         for answered in self._answers.pop(id, ()):
             self._outcomes[answered] = outcome
         self._note(id)
-
-
-def _ending(said: HoldRecord, hold: Hold) -> Ended | None:
-    """Apply a record to the live hold that it names; return why the hold ends with it, None if it does not.
-
-    `expire` is void here: a hold whose time has come has ended before.
-    """
-    match said:
-        case Release(_, by, reason, replica, n) if by is None or by == hold.user:
-            if replica is None or hold.detach(replica, n):
-                return Ended.ABANDONED if reason == ABANDONED else Ended.RELEASED
-        case Attach(_, user, replica, n) if user == hold.user:
-            hold.attach(replica, n)
-        case Detach(_, replica, n) if hold.detach(replica, n):
-            return Ended.DISCONNECTED
-        case Convert():
-            return Ended.RESERVED
-    return None

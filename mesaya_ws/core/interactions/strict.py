@@ -1,7 +1,8 @@
 """Fields of the records of interactions, taken only if they are just what they should be."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
@@ -21,6 +22,8 @@ MAX_NODES = 2000
 
 GREATEST = 2**53 - 1
 """The greatest whole number that every reader of JSON takes for what it is."""
+
+_Reader = TypeVar("_Reader")
 
 _CONTROL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -43,6 +46,15 @@ def read_object(record: Record, max_bytes: int = MAX_RECORD_BYTES, max_nodes: in
     if type(fields) is not dict:
         raise BadFieldError("it is no object")
     return fields
+
+
+def reader_of(fields: dict[str, Any], name: str, readers: Mapping[str, _Reader]) -> _Reader:
+    """Return which of the `readers` is named by a field."""
+    kind = fields.get(name)
+    reader = readers.get(kind) if type(kind) is str else None
+    if reader is None:
+        raise BadFieldError(f"{name} is none of {', '.join(readers)}")
+    return reader
 
 
 def identifier(fields: dict[str, Any], name: str) -> str:
