@@ -17,6 +17,7 @@ from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
+from mesaya_ws.core.platform.provenance import NEVER
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
@@ -180,7 +181,7 @@ def put(scene, kind, count, parent):
     table = scene.feed.known.projections.entities[kind]
     field, parents = parent
     for n in range(count):
-        table.put(f"{kind}{n}", {f"{kind}Id": f"{kind}{n}", field: parents.format(n)})
+        table.keep(f"{kind}{n}", {f"{kind}Id": f"{kind}{n}", field: parents.format(n)}, NEVER)
 
 
 def full_house(*more):
