@@ -20,8 +20,8 @@ def reservation(id: str) -> dict:
 
 def first_of_two_devices_counts_and_reminders_stop(start_gateway, folder, **log: str) -> None:
     settings = {**log, "ACK_REMIND": "1"}
-    one, other = start_gateway(**settings), start_gateway(**settings)
     produce(folder, [restaurant("r1", "o1")], **log)
+    one, other = start_gateway(**settings), start_gateway(**settings)
     with connected(one.url) as phone, connected(other.url) as tablet:
         for device in (phone, tablet):
             signed_in(device, "o1", "OWNER")

@@ -48,8 +48,8 @@ def next_of(client, kind: str) -> dict:
 
 def both_sides_talk(start_gateway, folder, **log: str) -> None:
     settings = {**log, "PUBLISH_TOKEN": TOKEN}
-    one, other = start_gateway(**settings), start_gateway(**settings)
     produce(folder, [restaurant("r1", "o1")], **log)
+    one, other = start_gateway(**settings), start_gateway(**settings)
     with connected(one.url) as guest, connected(other.url) as owner:
         signed_in(guest, "u1", "USER")
         signed_in(owner, "o1", "OWNER")
@@ -136,8 +136,8 @@ def test_topic_with_producers_times_is_refused_and_check_says_so(start_gateway, 
 
 
 def test_gateway_that_dies_before_its_answer_leaves_a_retry_that_is_delivered_once(start_gateway, tmp_path):
-    one, other = start_gateway(), start_gateway()
     produce(tmp_path, [restaurant("r1", "o1")])
+    one, other = start_gateway(), start_gateway()
     with connected(other.url) as owner:
         signed_in(owner, "o1")
         owner.subscribe(CONVERSATION)
@@ -161,8 +161,8 @@ def test_command_writes_the_lines_of_standard_input_and_the_client_is_the_other_
 
     from mesaya_ws.client import connect
 
-    gateway = start_gateway()
     produce(tmp_path, [restaurant("r1", "o1")])
+    gateway = start_gateway()
     port = str(gateway.port)
     asked = run(tmp_path, "chat", "r1", "u1", stdin="Hello\n\nIs the terrace open?\n", PORT=port)
     assert asked.returncode == 0, asked.stderr

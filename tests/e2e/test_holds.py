@@ -43,8 +43,8 @@ def reservation(id: str, **fields: str) -> dict:
 
 def holds_from_select_to_end(start_gateway, folder, **log: str) -> None:
     settings = {**log, "HOLD_SECONDS": str(SECONDS), "HOLD_RECONNECT": "1"}
-    one, other = start_gateway(**settings), start_gateway(**settings)
     produce(folder, [restaurant("r1", "o1")], **log)
+    one, other = start_gateway(**settings), start_gateway(**settings)
     with connected(one.url) as guest, connected(other.url) as rival, connected(other.url) as owner:
         signed_in(guest, "u1")
         signed_in(rival, "u2")
@@ -98,8 +98,8 @@ def test_holds_from_select_to_end_on_the_embedded_log(start_gateway, tmp_path):
 
 
 def test_of_guests_on_several_workers_one_has_the_table(start_gateway, tmp_path):
-    gateway = start_gateway(WORKERS="2", HOLD_SECONDS="8")
     produce(tmp_path, [restaurant("r1", "o1")])
+    gateway = start_gateway(WORKERS="2", HOLD_SECONDS="8")
     with ExitStack() as stack:
         guests = [stack.enter_context(connected(gateway.url)) for _ in range(8)]
         for number, guest in enumerate(guests):
@@ -128,8 +128,8 @@ def test_holds_from_select_to_end_on_kafka(start_gateway, tmp_path, platform_top
 @pytest.mark.kafka
 def test_claim_in_an_outage_is_unavailable_and_its_retry_is_one_hold(start_gateway, tmp_path, kafka_broker):
     create_topics(kafka_broker.address)
-    one, other = (start_gateway(KAFKA_BROKERS=kafka_broker.address) for _ in range(2))
     produce(tmp_path, [restaurant("r1", "o1")], KAFKA_BROKERS=kafka_broker.address)
+    one, other = (start_gateway(KAFKA_BROKERS=kafka_broker.address) for _ in range(2))
     with connected(one.url) as guest, connected(other.url) as owner:
         signed_in(guest, "u1")
         signed_in(owner, "o1", "OWNER")
