@@ -58,10 +58,6 @@ class Disposition(StrEnum):
     """More than MAX_RECORD_BYTES, or more in it than can be read without holding up everybody."""
 
 
-UNROUTABLE = frozenset({Disposition.ORPHAN, Disposition.UNPLACED, Disposition.BACKFILLED})
-"""Why a record that is understood is sent to nobody, though it might be if more were known."""
-
-
 @define  # its fields are read forty times for each record: of a tuple, that takes ten times as long
 class Event:
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.

@@ -35,7 +35,6 @@ MOST_NUMBERS = 4096
 to understand twelve thousand of them takes 6 ms."""
 
 TAG_BITS = 7
-_TAG = (1 << TAG_BITS) - 1
 
 _VERSION, _FORMER_VERSION = 0x40, 0x20
 _SINGLE = 0x01

@@ -30,6 +30,9 @@ SUBPROTOCOL = "mesaya.v1"
 MOST_FIELDS = 200
 """Header fields in one request; twice of what Apache takes, and some ten times of what browsers send."""
 
+REMEMBERED_NAMES = 256
+"""Names of header fields that are remembered, of any client: those that are in use are some dozens."""
+
 MOST_TARGET_BYTES = 8192
 """Bytes of a request's path and query (RFC 9112, 3: "at least 8000")."""
 
@@ -135,9 +138,9 @@ def parse_head(data: bytes) -> Head:
     return head
 
 
-@lru_cache(256)
+@lru_cache(REMEMBERED_NAMES)
 def _field_name(name: str) -> str | None:
-    """Return a header field's name in lower case, None if it is none; clients have some dozens of them in common."""
+    """Return a header field's name in lower case, None if it is none."""
     return name.lower() if _NAME.fullmatch(name) else None
 
 
