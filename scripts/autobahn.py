@@ -13,14 +13,14 @@ from functools import partial
 from typing import cast
 
 import trio
+from attrs import evolve
 from kosoku import FailureError, run_fuzzingclient
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.services import SessionServices
-from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.session.session import Limits, Session, SessionServices
 from mesaya_ws.core.wire.codes import UNSUPPORTED_DATA
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.handshake import WEBSOCKET_PATH
@@ -47,16 +47,17 @@ TIMEOUT = 300.0
 
 
 class EchoSession(Session):
-    """A session that answers each text with the same text, and subscribes to nothing."""
+    """A session that subscribes to nothing."""
 
     def greeting(self, now: float) -> bytes:
         """Return nothing: the cases expect no message that they have not sent."""
         return b""
 
-    def receive(self, text: str) -> str:
-        """Echo a message."""
-        self.send_queue.offer(text_frame(text.encode()), 1)
-        return "echo"
+
+def echo(session: Session, text: str) -> str:
+    """Answer a text with the same text."""
+    session.send_queue.offer(text_frame(text.encode()), 1)
+    return "echo"
 
 
 def open_session(id: str, send_queue: SendQueue) -> Session:
@@ -80,7 +81,8 @@ def settings() -> Settings:
 async def serve(*, task_status: trio.TaskStatus[int]) -> None:
     """Serve echoing WebSockets on a port that is reported, until cancelled."""
     chosen, metrics, status = settings(), Metrics(), Status(caught_up=True)
-    server = WebSocketServer(connection_config(chosen), open_session, SessionRegistry(), metrics, status)
+    config = evolve(connection_config(chosen), handle_message=echo)
+    server = WebSocketServer(config, open_session, SessionRegistry(), metrics, status)
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as clients:
         dispatcher = Dispatcher(chosen, metrics, status, partial(server.serve, clients), _serve_http)

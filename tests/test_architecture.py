@@ -100,6 +100,42 @@ def test_imports_in_core_go_one_way(path):
     assert used <= beneath | {folder}
 
 
+def modules_of_ours(path, known):
+    """Return the modules of ours that a file imports, by whichever form, and for type checking alone, too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {name if name in known else node.module for name in names}
+    return found & known
+
+
+def circle(imported):
+    """Return some modules each of which imports the next one, and the last one the first; empty if there are none."""
+    left = {name: set(names) for name, names in imported.items()}
+    while ends := {name for name, names in left.items() if not names & left.keys()}:
+        left = {name: names for name, names in left.items() if name not in ends}
+    way = [min(left)] if left else []
+    while way and way[-1] not in way[:-1]:
+        way.append(min(left[way[-1]] & left.keys()))
+    return way[way.index(way[-1]) : -1] if way else []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Nor for type checking alone: what two files need of each other is one thing, or its narrow part lies below."""
+    paths = {name_of(path): path for path in MODULES}
+    known = paths.keys()
+    assert circle({name: modules_of_ours(path, known) - {name} for name, path in paths.items()}) == []
+
+
+def test_circle_of_modules_is_found():
+    assert circle({"a": {"b", "d"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c"]
+    assert circle({"a": {"b"}, "b": {"c", "a"}, "c": set()}) == ["a", "b"]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
 PAGE = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ import trio
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended
-from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.logs import get_logger
 

@@ -16,6 +16,7 @@ from attrs import frozen
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, read_pages
 from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.history import next_history_request, on_history
 from mesaya_ws.core.session.subscription import Subscription
 from mesaya_ws.gateway.snapshots import between_records
 from mesaya_ws.gateway.state import State
@@ -78,7 +79,7 @@ class HistoryReader:
             self._unanswered.pop(delivery, None)
             self._answered.pop(delivery, None)
             if delivery.awaits_history:
-                batch.append(_Asked(delivery, *delivery.next_history_request()))
+                batch.append(_Asked(delivery, *next_history_request(delivery)))
             await trio.lowlevel.checkpoint()  # to check one position may take some milliseconds
         return batch
 
@@ -109,7 +110,7 @@ class HistoryReader:
             pages |= await self._read(missing)
         for number, asked in enumerate(batch):
             await between_records(self._feed)
-            asked.delivery.on_history(asked.subscription, pages.get(number))
+            on_history(asked.delivery, asked.subscription, pages.get(number))
             if asked.delivery.awaits_history:
                 self._queue(asked.delivery)  # after all others
             await trio.lowlevel.checkpoint()

@@ -43,6 +43,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.directory import SessionDirectory
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.holds import notice_of
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.gateway.proposals import SET_AT_ONCE, Proposals
 from mesaya_ws.runtime.clocks import now_ms, steady
 
@@ -62,7 +63,12 @@ class Holds:
     """The proposals of one instance, whose `rules` its sessions share; `reconnect` is in seconds."""
 
     def __init__(
-        self, event_log: EventLog, feed: Published, rules: HoldRules, directory: SessionDirectory, reconnect: float
+        self,
+        event_log: EventLog,
+        feed: Published,
+        rules: HoldRules,
+        directory: SessionDirectory[Session],
+        reconnect: float,
     ) -> None:
         self._feed = feed
         self._rules = rules

@@ -25,7 +25,9 @@ from mesaya_ws.core.log.trouble import NAMED, Hindrance, Trouble, lasting, of_ki
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.session.identities import SessionIdentities
+from mesaya_ws.core.session.identity_changes import apply_rights_changes
 from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import Driver
 from mesaya_ws.gateway.state import State
@@ -48,7 +50,7 @@ async def ingest(
     live: trio.Event,
     state: State | None = None,
     checkpoints: Checkpoints | None = None,
-    identities: SessionIdentities | None = None,
+    identities: SessionIdentities[Session] | None = None,
     progressed: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time,
 ) -> None:
@@ -59,7 +61,7 @@ async def ingest(
     `progressed` is called whenever records may have been processed.
     A record that takes a right away is the last one that is sent by it: `identities` know to whom.
     """
-    rights = identities or SessionIdentities()
+    rights = identities or SessionIdentities[Session]()
     driver = Driver(feed, events, _Ingest(feed, registry, rights, metrics, status, clock, state))
     while True:
         was_live = feed.live
@@ -87,7 +89,7 @@ class _Ingest:
 
     feed: Feed
     registry: SessionRegistry[Any]
-    identities: SessionIdentities
+    identities: SessionIdentities[Session]
     metrics: Metrics
     status: Status
     clock: Callable[[], float]
@@ -136,7 +138,7 @@ class _Ingest:
             await _announce_gaps(feed, self.registry)
         if feed.progress.rights_changes and not feed.is_mid_record:
             changes, feed.progress.rights_changes = feed.progress.rights_changes, []
-            for _step in self.identities.apply(changes):
+            for _step in apply_rights_changes(self.identities, changes):
                 await trio.lowlevel.checkpoint()
 
 

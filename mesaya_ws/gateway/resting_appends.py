@@ -16,8 +16,8 @@ import trio
 from attrs import define, evolve, field
 
 from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.deadlines import Deadlines
-from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.gateway.appends import MAX_PER_SESSION, MAX_WAITING, Appender
 
 Append = Callable[[Appender, Command], None]

@@ -18,14 +18,14 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.chat import ChatRules
+from mesaya_ws.core.session.chat_rules import ChatRules
+from mesaya_ws.core.session.commands import Command
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.services import Command, Unfinished
-from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.session.session import Limits, Session, Unfinished
 from mesaya_ws.core.views.contents import SnapshotRules
 from mesaya_ws.core.wire.messages import Auth
 from mesaya_ws.eventlog import log_bytes
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 @frozen
 class _SessionServices:
-    """What sessions ask of others (`core.session.services.SessionServices`)."""
+    """What sessions ask of others (`core.session.session.SessionServices`)."""
 
     wait_for_feed: Callable[[Session], None]
     read_history: Callable[[Delivery], None]
@@ -86,7 +86,7 @@ class Services:
     metrics: Metrics
     status: Status
     registry: SessionRegistry[Client]
-    identities: SessionIdentities
+    identities: SessionIdentities[Session]
     sign_in: SignIn
     states: SharedSnapshots
     snapshots: SnapshotRenderer
@@ -158,7 +158,7 @@ def build(
     presence = Presence(feed.hub, name, settings.presence_channels, steady)
     exchange = None if presence_log is None else PresenceExchange(presence_log, presence, metrics)
     registry = SessionRegistry[Client]()
-    session_identities = SessionIdentities(_identity_rules(settings), uniform)
+    session_identities = SessionIdentities[Session](_identity_rules(settings), uniform)
     hold_rules = HoldRules(settings.hold_seconds, name, trio.current_time, now_ms)
     holds = Holds(event_log, feed, hold_rules, session_identities.directory, settings.hold_reconnect)
     appends = Appends(event_log, feed, on_place=holds.on_appended)

@@ -16,8 +16,8 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.authenticating import on_authenticated
 from mesaya_ws.core.session.identities import SessionIdentities
-from mesaya_ws.core.session.services import Unfinished
-from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.identity_changes import end_revoked, run_due
+from mesaya_ws.core.session.session import Session, Unfinished
 from mesaya_ws.core.wire.codes import BAD_TOKEN, OTHER_USER
 from mesaya_ws.core.wire.messages import Auth
 from mesaya_ws.runtime.logs import bind_context, get_logger
@@ -37,7 +37,7 @@ class SignIn:
 
     def __init__(
         self,
-        identities: SessionIdentities,
+        identities: SessionIdentities[Session],
         authentication: Authentication | None,
         metrics: Metrics,
         revocations: "TokenRevocations | None" = None,
@@ -112,11 +112,11 @@ class SignIn:
         identities, revocations = self._identities, self._revocations
         while True:
             self._woken = trio.Event()
-            for _ in identities.run(self._clock()):
+            for _ in run_due(identities, self._clock()):
                 await trio.lowlevel.checkpoint()
             if self._revoked and revocations is not None:
                 self._ending, self._revoked = self._revoked, {}
-                for _ in identities.revoked(self._ending, revocations.is_revoked, self._clock()):
+                for _ in end_revoked(identities, self._ending, revocations.is_revoked, self._clock()):
                     await trio.lowlevel.checkpoint()
                 self._ending = {}
                 self._ended.set()

@@ -9,9 +9,11 @@ from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.session.authenticating import identify
-from mesaya_ws.core.session.chat import ChatRules
+from mesaya_ws.core.session.chat_rules import ChatRules
+from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import SessionIdentities
+from mesaya_ws.core.session.identity_changes import apply_rights_changes
 from mesaya_ws.core.session.session import Limits, Session
 from tests.support.instance import FakeSendQueue, FakeServices, a_feed
 from tests.support.log import NOW, record, user_record
@@ -107,7 +109,7 @@ class Replica:
                 pass
             if not self.feed.is_mid_record:
                 changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
-                list(self.identities.apply(changes))
+                list(apply_rights_changes(self.identities, changes))
         for waiting in list(self.appended):
             session, command, place = waiting
             if self.feed.has_processed(place):
@@ -121,7 +123,7 @@ class Replica:
 
 def send(session, kind="subscribe", **fields):
     """Send a message; what comes of it is in the session's queue."""
-    session.receive(orjson.dumps({"type": kind, **fields}).decode())
+    handle(session, orjson.dumps({"type": kind, **fields}).decode())
 
 
 def said(session):

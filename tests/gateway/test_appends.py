@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.session.services import Command, TooManyAppendsError
+from mesaya_ws.core.session.commands import Command, TooManyAppendsError
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.appends import Appends
 from tests.fakes import LARGEST, FakeLog

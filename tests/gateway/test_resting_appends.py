@@ -6,7 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, NewRecord
-from mesaya_ws.core.session.services import Command, Delay, TooManyAppendsError
+from mesaya_ws.core.session.commands import Command, Delay, TooManyAppendsError
 from mesaya_ws.gateway import resting_appends
 from mesaya_ws.gateway.appends import MAX_PER_SESSION
 from mesaya_ws.gateway.resting_appends import RestingAppends

@@ -7,7 +7,8 @@ from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.authenticating import identify
-from mesaya_ws.core.session.identities import ASKED_AT_ONCE, IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identity_changes import ASKED_AT_ONCE
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
 from tests.support.instance import World, ask

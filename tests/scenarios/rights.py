@@ -15,7 +15,10 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages
 from mesaya_ws.core.session.authenticating import identify
+from mesaya_ws.core.session.history import next_history_request, on_history
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identity_changes import apply_rights_changes
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
 from tests.support.instance import FakeSendQueue, FakeServices, a_feed, commit
@@ -55,6 +58,7 @@ class Platform:
         self.steps = steps
         self.now, self.number = NOW, 0
         self.sessions = []
+        self.rights_changes = []
         self.log.ends[CHATS] = 0
         self.log.feed_into(self.feed)
         self.commit()
@@ -140,7 +144,8 @@ class Platform:
                     session.resync(*gap)
             if not self.feed.is_mid_record:
                 changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
-                for _ in self.identities.apply(changes):
+                self.rights_changes += changes
+                for _ in apply_rights_changes(self.identities, changes):
                     self.steps()
         self.commit()
 
@@ -157,7 +162,7 @@ class Platform:
 
     def read_page(self, session):
         """Read what a session asks for next; return what it is to be answered with."""
-        subscription, request = session.delivery.next_history_request()
+        subscription, request = next_history_request(session.delivery)
         [page] = [None] if request is None else read_pages(self.store, [request])
         return subscription, page
 
@@ -178,10 +183,10 @@ class Platform:
             session.send_queue.backlogged = session.send_queue.deferred = False
             session.resume()
             if session.delivery.awaits_history:
-                session.delivery.on_history(*self.read_page(session))
+                on_history(session.delivery, *self.read_page(session))
             if session.delivery.to_render is not None:
                 session.delivery.on_rendered(self.rendered(session))
-            list(session.retry_waiting())
+            list(retry_waiting(session))
             if not session.delivery.unsettled:
                 return
             self.look()

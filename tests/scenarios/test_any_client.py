@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.history import next_history_request, on_history
 from tests.support.instance import RESERVATIONS, KeepingWorld, ask
 
 CHANNELS = [f"restaurant:{name}:reservations" for name in "abc"]
@@ -148,14 +149,14 @@ class Clients:
         """Read pages that are awaited, which may be answered much later."""
         reader = self.session.delivery
         if reader.awaits_history and all(reader is not other for other, *_ in self.reading):
-            subscription, request = reader.next_history_request()
+            subscription, request = next_history_request(reader)
             self.reading.append((reader, subscription, request and self.world.page(request)))
 
     def answer_from_the_store(self):
         """Answer with a page that was read, or that none could be read."""
         if self.reading:
             reader, subscription, page = self.reading.pop(0)
-            reader.on_history(subscription, page if self.random.random() < 0.95 else None)
+            on_history(reader, subscription, page if self.random.random() < 0.95 else None)
             self.receive(self.session.send_queue.said())
 
     def write_the_state(self):

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.authenticating import end_identity, identify
+from mesaya_ws.core.session.handlers import handle
+from mesaya_ws.core.session.history import on_history
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.rights import ask_again_for_all
 from tests.scenarios.rights import Platform, T, parsed, signed
 
@@ -73,7 +76,7 @@ class Client:
         asked = {"position": self.places[name]} if name in self.places and random.random() < 0.7 else {}
         if random.random() < 0.3:
             asked["snapshot"] = True
-        self.session.receive(encoded(channel=name, **asked))
+        handle(self.session, encoded(channel=name, **asked))
 
     def reconnect(self):
         """End the connection, and begin another one."""
@@ -147,7 +150,7 @@ class Story:
     def unsubscribe(self):
         client, name = self.random.choice(self.clients), self.random.choice(CHANNELS)
         if self.platform.identities.directory.sessions_on(name).count(client.session):
-            client.session.receive(encoded(channel=name).replace("subscribe", "unsubscribe"))
+            handle(client.session, encoded(channel=name).replace("subscribe", "unsubscribe"))
 
     def slow_down(self):
         self.random.choice(self.clients).session.send_queue.backlogged = True
@@ -178,12 +181,12 @@ class Story:
             return
         if self.pages:
             reader, subscription, page = self.pages.pop()
-            reader.on_history(subscription, page)
+            on_history(reader, subscription, page)
         if self.snapshots:
             session, state = self.snapshots.pop()
             session.delivery.on_rendered(state)
         for client in self.clients:
-            list(client.session.retry_waiting())
+            list(retry_waiting(client.session))
 
     def identify(self):
         client, now = self.random.choice(self.clients), self.platform.now / 1000

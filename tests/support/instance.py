@@ -14,7 +14,10 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages, read_state
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.handlers import handle
+from mesaya_ws.core.session.history import next_history_request, on_history
 from mesaya_ws.core.session.identities import SessionIdentities
+from mesaya_ws.core.session.identity_changes import apply_rights_changes
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of, text_frame
@@ -210,7 +213,7 @@ class World:
                     session.resync(*loss)
             if not self.feed.is_mid_record:
                 changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
-                list(self.identities.apply(changes))
+                list(apply_rights_changes(self.identities, changes))
 
     def lose(self):
         """Let the log lose a review before anybody has read it, and all before it."""
@@ -263,8 +266,8 @@ class KeepingWorld(World):
 
     def read(self, session):
         """Read the page that a session awaits next."""
-        subscription, request = session.delivery.next_history_request()
-        session.delivery.on_history(subscription, None if request is None else self.page(request))
+        subscription, request = next_history_request(session.delivery)
+        on_history(session.delivery, subscription, None if request is None else self.page(request))
 
     def page(self, request):
         """Return the page that was requested."""
@@ -282,7 +285,7 @@ def read_on(session):
 
 
 def ask(session, kind="subscribe", **fields):
-    session.receive(orjson.dumps({"type": kind, **fields}).decode())
+    handle(session, orjson.dumps({"type": kind, **fields}).decode())
     return session.send_queue.said()
 
 

@@ -1,22 +1,16 @@
 """What the people of a restaurant acknowledge: the first of them counts, on all devices."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from mesaya_ws.core.access.channels import parse_channel, restaurant_channel
 from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.acknowledgements import Ack, ack_record
 from mesaya_ws.core.log.records import Appended
-from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.views.acknowledgements import acknowledgement_shown
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import Acknowledge, MessageError, encode
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.feed.published import Published
-    from mesaya_ws.core.session.session import Session
 
 
 def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:

@@ -1,23 +1,19 @@
 """Who the client of one session is: how it says so, how that is answered, and how it ends.
 
-`session.identities` keeps track of all sessions, and calls this when something is due (`identities` has the table).
+`session.identities` keeps track of all sessions; what ends their identities is in the table of `identity_changes`.
 """
 
-from __future__ import annotations
-
-from math import floor, inf
-from typing import TYPE_CHECKING
+from math import floor
 
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken
 from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.session.identities import introduction
 from mesaya_ws.core.session.rights import ask_again_for_all
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
 from mesaya_ws.core.wire.messages import NO_TOKEN, Auth, MessageError
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.session.session import Session
 
 
 def authenticate(session: Session, message: Auth) -> None:
@@ -76,14 +72,6 @@ def identify(session: Session, identity: Identity, now: float) -> bool:
     session.identity = identity
     session.presence.identified(session, session.subscriptions)
     return True
-
-
-def introduction(identity: Identity | None, now: float) -> dict[str, object]:
-    """Return who a client is, as `welcome` says it: the user, the roles, and in how many seconds that ends."""
-    if identity is None:
-        return {}
-    left = None if identity.expires_at == inf else max(0, floor(identity.expires_at - now))
-    return {"user": identity.user, "roles": identity.roles, "expiresIn": left}
 
 
 def warn_of_expiry(session: Session, now: float) -> None:

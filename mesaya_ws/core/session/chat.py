@@ -9,17 +9,15 @@ The sender is stamped here, from the identity. Here it is decided what goes into
 when it is read back (`core.interactions.conversation`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from mesaya_ws.core.access.channels import CONVERSATION, Channel, parse_channel
 from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.chat_records import (
     ADMIN,
     GUEST,
@@ -39,8 +37,9 @@ from mesaya_ws.core.interactions.strict import BadFieldError, chat_text, optiona
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Appended, Partition
 from mesaya_ws.core.platform.envelope import platform_time
-from mesaya_ws.core.session.sender_limits import UNANSWERED, SenderLimits
-from mesaya_ws.core.session.services import AppendResult, Command, Delay, TooManyAppendsError
+from mesaya_ws.core.session.commands import AppendResult, Command, Delay, TooManyAppendsError
+from mesaya_ws.core.session.sender_limits import UNANSWERED
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
@@ -56,25 +55,8 @@ from mesaya_ws.core.wire.messages import (
     encode,
 )
 
-if TYPE_CHECKING:
-    from mesaya_ws.core.feed.published import Published
-    from mesaya_ws.core.session.session import Session
-
 MAX_HISTORY = 100
 """Messages that one answer to `history` holds."""
-
-
-@define
-class ChatRules:
-    """The rules for all sessions of an instance; `attachment_hosts` are those that attachments may point to.
-
-    `clock` never steps, and is in seconds; `time_ms` returns ms since 1970.
-    """
-
-    attachment_hosts: Collection[str] = ()
-    clock: Callable[[], float] = lambda: 0.0
-    time_ms: Callable[[], int] = lambda: 0
-    limits: SenderLimits = field(factory=SenderLimits)
 
 
 def converse(session: Session, message: ChatMessage) -> Command | bytes:
@@ -156,7 +138,7 @@ class _Request:
         except BadFieldError as error:
             raise self.error(codes.BAD_MESSAGE, f"In data, {error}.") from None
         for url in attachments:
-            if not _is_allowed(url, self.rules.attachment_hosts):
+            if not self.rules.may_attach(url):
                 raise self.error(codes.BAD_MESSAGE, "An attachment's host is none of ATTACHMENT_HOSTS.")
         return Said(self.key, message.messageId, self.side, self.user, text, attachments, reply_to)
 
@@ -293,12 +275,3 @@ class _Request:
     def error_frame(self, code: codes.ErrorCode, sentence: str, retry_in: float | None = None) -> bytes:
         fields = {"id": self.message.id, "channel": self.message.channel, "retryIn": retry_in}
         return text_frame(encode("error", code=code.name, message=sentence, **fields))
-
-
-def _is_allowed(url: str, hosts: Collection[str]) -> bool:
-    try:
-        parts = urlsplit(url)
-        host, user, port = parts.hostname, parts.username, parts.port
-    except ValueError:
-        return False
-    return host in hosts and user is None and port in (None, 443)

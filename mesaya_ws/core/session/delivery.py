@@ -1,18 +1,21 @@
 """What is sent to one client: a snapshot of each channel, or what was missed, and then what is published."""
 
+from __future__ import annotations
+
+from typing import Protocol
+
 from attrs import define, field
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.hub import SendQueue, Subscriber
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.snapshot import Snapshot
+from mesaya_ws.core.feed.tally import LOST
 from mesaya_ws.core.recovery.replay import Replay
-from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
+from mesaya_ws.core.recovery.stored import StoredReplay
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
-from mesaya_ws.core.session.opening import first_page, open_with_history
-from mesaya_ws.core.session.services import SessionServices
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.views.floor_plan import can_conflate
 from mesaya_ws.core.wire.frames import text_frame
@@ -20,6 +23,18 @@ from mesaya_ws.core.wire.messages import encode, position_of
 
 SENT_AT_ONCE = 4
 """Pages or small snapshots that a client is sent in one turn: a millisecond or two, however much the kernel takes."""
+
+
+class DeliveryServices(Protocol):
+    """What deliveries request by themselves; see `SessionServices`, which has the rest."""
+
+    def read_history(self, delivery: Delivery) -> None:
+        """Read what `delivery` awaits from the state store, as long as it does; answered by `history.on_history`."""
+        ...
+
+    def render_snapshot(self, delivery: Delivery) -> None:
+        """Render the snapshot of `delivery.to_render`, if it still is then; answered by `delivery.on_rendered`."""
+        ...
 
 
 @define(eq=False)
@@ -34,13 +49,24 @@ class Delivery:
 
     feed: Published
     send_queue: SendQueue
-    services: SessionServices
+    services: DeliveryServices
     conflate: bool = False
     unsettled: dict[Subscription, None] = field(factory=dict)
 
     def send(self, kind: str, **fields: object) -> None:
         """Send a message of the service's own; fields that are None are left out."""
         self.send_queue.offer(text_frame(encode(kind, **fields)), 1)
+
+    def begin(self, subscription: Subscription, lost: Unrecoverable | None = None) -> None:
+        """Subscribe from now on; with the snapshot, if it was requested, or if what was missed is `lost`."""
+        request = subscription.request
+        if lost is not None:
+            self.feed.tally.resumes[LOST, lost] += 1
+        if lost is not None or request is None or request.snapshot:
+            self.send_snapshot(subscription, lost)
+        else:
+            self.answer(subscription, position=self.feed.position(subscription.channel))
+            self.go_live(subscription)
 
     def go_live(self, subscription: Subscription) -> None:
         """Hand over what is published on the channel from now on."""
@@ -157,24 +183,6 @@ class Delivery:
     def awaits_answer(self) -> bool:
         """Whether a subscription awaits the first page of its history, before which it is not answered."""
         return any(each.state is State.READING_HISTORY for each in self.unsettled)
-
-    def next_history_request(self) -> tuple[Subscription, HistoryRequest | None]:
-        """Return the first subscription that awaits a page, and which; None if that is of no use any more."""
-        subscription = next(each for each in self.unsettled if each.awaits_page)
-        if subscription.state is State.READING_HISTORY:
-            return subscription, first_page(self, subscription)
-        return subscription, HistoryRequest(subscription.channel, subscription.next_page, opens=False)
-
-    def on_history(self, subscription: Subscription, page: HistoryPage | None) -> None:
-        """Open a subscription with the page that it awaits, or go on with it when the send queue has drained.
-
-        None if it cannot be read, or need not be any more. Not while the feed `is_mid_record`.
-        """
-        if subscription.state is State.READING_HISTORY:
-            open_with_history(self, subscription, page)
-        elif subscription.state is State.AWAITING_PAGE:
-            subscription.supply(page)
-            self.send_queue.defer()
 
     def defer_if_many(self, subscriptions: int) -> None:
         """Leave to `resume` what so many subscriptions are about to be sent, if that is too much for one turn."""

@@ -1,14 +1,11 @@
 """Who is signed in, and who sees a private channel: so that a change of rights finds its sessions without a search."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 from attrs import define, field
 
-if TYPE_CHECKING:
-    from mesaya_ws.core.session.session import Session
+S = TypeVar("S", bound=Hashable)
 
 
 def _ignore(_: str) -> None:
@@ -16,7 +13,7 @@ def _ignore(_: str) -> None:
 
 
 @define(eq=False)
-class SessionDirectory:
+class SessionDirectory(Generic[S]):
     """The sessions of each user, and those with a subscription, in whatever state, to each private channel.
 
     A user has at most so many (`most`; 0: no limit): it is the newest that is refused, for to end the oldest would make
@@ -28,8 +25,8 @@ class SessionDirectory:
     """Called with a user who has a session now, and had none before."""
     vanished: Callable[[str], None] = _ignore
     """Called with a user whose last session has ended."""
-    _users: dict[str, dict[Session, None]] = field(factory=dict)
-    _channels: dict[str, dict[Session, None]] = field(factory=dict)
+    _users: dict[str, dict[S, None]] = field(factory=dict)
+    _channels: dict[str, dict[S, None]] = field(factory=dict)
 
     @property
     def users(self) -> int:
@@ -41,7 +38,7 @@ class SessionDirectory:
         """The number of private channels that somebody is subscribed to."""
         return len(self._channels)
 
-    def enter(self, user: str, session: Session) -> bool:
+    def enter(self, user: str, session: S) -> bool:
         """Note whose session it is; return False, and note nothing, when the user has as many as there may be."""
         sessions = self._users.get(user)
         if sessions is None:
@@ -53,28 +50,28 @@ class SessionDirectory:
             sessions[session] = None
         return True
 
-    def leave(self, user: str, session: Session) -> None:
+    def leave(self, user: str, session: S) -> None:
         """Note that it is no session of that user any more, if it was one."""
         if _remove(self._users, user, session):
             self.vanished(user)
 
-    def subscribed(self, channel: str, session: Session) -> None:
+    def subscribed(self, channel: str, session: S) -> None:
         """Note a subscription to a private channel."""
         _add(self._channels, channel, session)
 
-    def unsubscribed(self, channel: str, session: Session) -> None:
+    def unsubscribed(self, channel: str, session: S) -> None:
         """Note the end of a subscription, if it was noted."""
         _remove(self._channels, channel, session)
 
-    def sessions_of(self, user: str) -> list[Session]:
+    def sessions_of(self, user: str) -> list[S]:
         """Return the sessions of a user."""
         return list(self._users.get(user, ()))
 
-    def sessions_on(self, channel: str) -> list[Session]:
+    def sessions_on(self, channel: str) -> list[S]:
         """Return the sessions that are subscribed to a private channel."""
         return list(self._channels.get(channel, ()))
 
-    def has(self, user: str, session: Session) -> bool:
+    def has(self, user: str, session: S) -> bool:
         """Return whether a session is one of that user."""
         return session in self._users.get(user, ())
 
@@ -91,7 +88,7 @@ class SessionDirectory:
         return list(self._channels)
 
 
-def _add(index: dict[str, dict[Session, None]], name: str, session: Session) -> None:
+def _add(index: dict[str, dict[S, None]], name: str, session: S) -> None:
     sessions = index.get(name)
     if sessions is None:
         index[name] = {session: None}
@@ -99,7 +96,7 @@ def _add(index: dict[str, dict[Session, None]], name: str, session: Session) -> 
         sessions[session] = None
 
 
-def _remove(index: dict[str, dict[Session, None]], name: str, session: Session) -> bool:
+def _remove(index: dict[str, dict[S, None]], name: str, session: S) -> bool:
     """Remove a session; return whether it was the last one."""
     sessions = index.get(name)
     if sessions is None:

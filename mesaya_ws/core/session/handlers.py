@@ -1,23 +1,19 @@
-"""What is done with each message of a client: a message has its row here, and its rules in the file of its noun."""
-
-from __future__ import annotations
+"""From a message of a client to its answer: each has its row here, and its rules in the file of its noun."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mesaya_ws.core.session.acknowledging import acknowledge
 from mesaya_ws.core.session.authenticating import authenticate
 from mesaya_ws.core.session.chat import converse
+from mesaya_ws.core.session.chat_typing import type_in
+from mesaya_ws.core.session.commands import Command
 from mesaya_ws.core.session.holds import release_tables, select_tables
 from mesaya_ws.core.session.opening import subscribe, unsubscribe
-from mesaya_ws.core.session.services import Command
-from mesaya_ws.core.session.typists import type_in
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import messages
 
-if TYPE_CHECKING:
-    from mesaya_ws.core.session.session import Session
-
-Handler = Callable[["Session", Any], Command | bytes | None]
+Handler = Callable[[Session, Any], Command | bytes | None]
 """Does what a message of a session's client asks for, at once or by the session's services.
 
 Returns the command that the session is to append, or the frame that answers the client, or None, if that has been done
@@ -47,3 +43,21 @@ HANDLERS: Mapping[type[messages.ClientMessage], Handler] = {
     messages.ReleaseTables: release_tables,
 }
 """By the type of a message (`core.wire.messages.TYPES`), who handles it."""
+
+
+def handle(session: Session, text: str) -> str:
+    """Do what a message of the client of `session` says, or answer why not.
+
+    Returns the message's type, or the code of the error, for the metrics.
+    """
+    try:
+        message = messages.parse(text)
+        result = HANDLERS[type(message)](session, message)
+    except messages.MessageError as error:
+        session.send_error(error)
+        return error.error.name
+    if isinstance(result, Command):
+        session.append(result)
+    elif result is not None:
+        session.send_queue.offer(result, 1)
+    return type(message).__name__.lower()

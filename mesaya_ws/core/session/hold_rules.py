@@ -12,13 +12,12 @@ A claim whose asker was answered that the log is away, or has left, may still wi
 number: not if its user has come again since (see `core.interactions.hold_table`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
 
 from attrs import define, field
 
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.hold import Granted, Hold, Refused
 from mesaya_ws.core.interactions.hold_records import ABANDONED, MAX_TABLES, Claim, Release, Slot, hold_record
 from mesaya_ws.core.log.log_clock import LogClock
@@ -28,12 +27,7 @@ from mesaya_ws.core.session.sender_limits import SenderLimits
 from mesaya_ws.core.views.holds import end_shown, slot_shown
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
-from mesaya_ws.core.wire.messages import MessageError
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.feed.published import Published
-    from mesaya_ws.core.session.session import Session
-    from mesaya_ws.core.wire.messages import SelectTables
+from mesaya_ws.core.wire.messages import MessageError, SelectTables
 
 SLOT_MS = 90 * 60 * 1000
 """How long a slot is that has no end."""
@@ -82,7 +76,7 @@ class HoldRules:
     propose: Callable[[NewRecord], None] = _propose_nothing
     limits: SenderLimits = field(factory=SenderLimits)
     log_clock: LogClock = field(factory=LogClock)
-    releasing: dict[str, set[Session]] = field(factory=dict)
+    releasing: dict[str, set[Hashable]] = field(factory=dict)
     """By hold, the sessions that are to be answered that it has ended."""
     detaching: dict[str, int] = field(factory=dict)
     """By hold, the number of this replica that is proposed to be detached."""

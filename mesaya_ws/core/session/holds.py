@@ -3,26 +3,19 @@
 What may be claimed, `hold_rules` says; who wins, the log does (`core.interactions.hold_table`).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from mesaya_ws.core.access.channels import parse_channel, restaurant_channel
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Action, may
 from mesaya_ws.core.interactions.hold import Granted, Hold
 from mesaya_ws.core.interactions.hold_records import RELEASED, Release, hold_record
 from mesaya_ws.core.log.records import Appended
+from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.hold_rules import Answer, released
-from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
-from mesaya_ws.core.wire.messages import MessageError, ReleaseTables, SelectTables, encode_with_nulls
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.access.identity import Identity
-    from mesaya_ws.core.session.session import Session
-    from mesaya_ws.core.wire.messages import Id
+from mesaya_ws.core.wire.messages import Id, MessageError, ReleaseTables, SelectTables, encode_with_nulls
 
 
 def select_tables(session: Session, message: SelectTables) -> Command | bytes:

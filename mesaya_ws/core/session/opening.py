@@ -1,26 +1,18 @@
 """How a subscription begins at its client's request: now, with what it missed, or later; and how the client ends it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from attrs import evolve
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.tally import LOST, RECOVERED
-from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
+from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.feed.tally import RECOVERED
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
-from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.rights import admit, may_become_open, may_see, note_private, unauthorized
-from mesaya_ws.core.session.subscription import Subscription, Wait
+from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.subscription import State, Subscription, Wait
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.messages import MessageError, Subscribe, Unsubscribe
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.feed.published import Published
-    from mesaya_ws.core.session.delivery import Delivery
-    from mesaya_ws.core.session.session import Session
-
 
 MAX_LATEST = 100
 """Events that a subscription may begin with."""
@@ -84,7 +76,7 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
         return
     match verdict:
         case None:
-            _begin(session.delivery, subscription, None)
+            session.delivery.begin(subscription)
         case Recoverable(vector):
             feed.tally.resumes[RECOVERED, "window"] += 1
             session.delivery.replay(subscription, feed.replay(channel, vector))
@@ -96,9 +88,28 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
             wait.ahead, wait.checked_at = evolve(verdict, vector={}), feed.refreshes
             _wait_for_feed(session, subscription, wait)
         case Unrecoverable():
-            _begin(session.delivery, subscription, verdict)
+            session.delivery.begin(subscription, verdict)
     if subscription.is_catching_up:
         session.delivery.suspend(subscription)
+
+
+def retry_waiting(session: Session) -> Iterator[None]:
+    """Open the subscriptions of `session` that the feed has come far enough for.
+
+    Yields between two of them, so that others have their turn: to check one position may take some milliseconds.
+    """
+    feed = session.feed
+    waiting = [(each, each.wait) for each in session.delivery.unsettled if each.state is State.WAITING_FOR_FEED]
+    session.delivery.defer_if_many(len(waiting))
+    has_opened = False
+    for subscription, wait in waiting:
+        if wait is None or not (wait.ahead is None or feed.has_passed(wait.ahead) or wait.checked_at != feed.refreshes):
+            continue
+        if has_opened:
+            yield
+        if subscription.state is State.WAITING_FOR_FEED:  # the client may have ended or replaced it meanwhile
+            open_or_wait(session, subscription, wait)
+            has_opened = True
 
 
 def _latest(feed: Published, subscription: Subscription, wait: Wait) -> Recoverable | None:
@@ -114,58 +125,9 @@ def _latest(feed: Published, subscription: Subscription, wait: Wait) -> Recovera
     return verdict
 
 
-def first_page(delivery: Delivery, subscription: Subscription) -> HistoryRequest | None:
-    """Return what is to be read for a subscription that is to be opened; None if the store cannot help it any more."""
-    channel = subscription.channel
-    match delivery.feed.check_position(channel, subscription.position or "", since=0):
-        case NeedsHistory(vector):
-            return HistoryRequest(channel, vector, opens=True)
-    return None
-
-
-def open_with_history(delivery: Delivery, subscription: Subscription, page: HistoryPage | None) -> None:
-    """Open a subscription whose first page was read; None if it cannot be.
-
-    Meanwhile, the log may have lost what the client had, or the window what follows the store. Not while the feed
-    `is_mid_record`.
-    """
-    feed, channel = delivery.feed, subscription.channel
-    match feed.check_position(channel, subscription.position or "", since=0):
-        case Recoverable(vector):
-            feed.tally.resumes[RECOVERED, "window"] += 1
-            delivery.replay(subscription, feed.replay(channel, vector))
-        case NeedsHistory() if page is not None and page.is_whole:
-            if not page.is_clean:
-                _begin(delivery, subscription, Unrecoverable.INCONSISTENT_POSITION)
-                return
-            try:
-                replay = feed.replay_stored(channel, page)
-            except PositionEvicted:
-                _begin(delivery, subscription, Unrecoverable.EXPIRED)
-                return
-            feed.tally.resumes[RECOVERED, "store"] += 1
-            delivery.replay(subscription, replay)
-        case Unrecoverable() as reason:
-            _begin(delivery, subscription, reason)
-        case _:
-            _begin(delivery, subscription, Unrecoverable.EXPIRED)
-
-
 def _wait_for_feed(session: Session, subscription: Subscription, wait: Wait) -> None:
     """Let a subscription wait; if there is a right to it now, it ends where that is taken away meanwhile."""
     if may_see(session, subscription.channel):
         note_private(session, subscription.channel)
     subscription.wait_for_feed(wait)
     session.services.wait_for_feed(session)
-
-
-def _begin(delivery: Delivery, subscription: Subscription, reason: Unrecoverable | None) -> None:
-    """Subscribe from now on; with the snapshot, if it was requested, or if what was missed is lost (`reason`)."""
-    request = subscription.request
-    if reason is not None:
-        delivery.feed.tally.resumes[LOST, reason] += 1
-    if reason is not None or request is None or request.snapshot:
-        delivery.send_snapshot(subscription, reason)
-    else:
-        delivery.answer(subscription, position=delivery.feed.position(subscription.channel))
-        delivery.go_live(subscription)

@@ -14,13 +14,12 @@ appends anything. A client that asks first about a channel is sent the viewers o
 of the others some seconds later; after that, the number stands everywhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from mesaya_ws.core.feed.hub import LEAVING
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.feed.hub import LEAVING, Hub
 from mesaya_ws.core.interactions.presence import PresenceTable
 from mesaya_ws.core.interactions.presence_own import EVERY, OwnTable
 from mesaya_ws.core.interactions.presence_records import (
@@ -34,14 +33,9 @@ from mesaya_ws.core.interactions.presence_records import (
     read_part,
 )
 from mesaya_ws.core.interactions.topics import PRESENCE
-from mesaya_ws.core.log.records import NewRecord
-from mesaya_ws.core.session.presence_watch import Watches
-from mesaya_ws.core.session.typists import Typists
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.feed.hub import Hub
-    from mesaya_ws.core.log.records import Record
-    from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.log.records import NewRecord, Record
+from mesaya_ws.core.session.presence_watch import Asker, Watches
+from mesaya_ws.core.session.typists import Typist, Typists
 
 MAX_CHANNELS = 10_000
 """Channels of this process of which others are informed, by default."""
@@ -55,6 +49,15 @@ AT_ONCE = 200
 READS_WITHIN = EVERY + 3_000
 """Milliseconds after which a process that has not read its own records does not drop others for their silence: as long
 as that lasts, and the time does not count afterwards."""
+
+
+class Present(Asker, Typist, Protocol):
+    """A session, as presence knows it."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who its client is, as far as that is known."""
+        ...
 
 
 class Presence:
@@ -86,7 +89,7 @@ class Presence:
 
     # What sessions call
 
-    def began(self, session: Session, channel: str, *, asks: bool) -> None:
+    def began(self, session: Present, channel: str, *, asks: bool) -> None:
         """Note that a session has the right to a channel and is on it; if it `asks`, it is sent who else is."""
         if not asks and channel not in self._followed:
             return
@@ -102,12 +105,12 @@ class Presence:
             self._typists.arrived(session, channel, now)
         self._changed(channel, now)
 
-    def leaving(self, session: Session, channels: Iterable[str]) -> None:
+    def leaving(self, session: Present, channels: Iterable[str]) -> None:
         """Count a session no more that is asked to leave: its client opens another connection before this one ends."""
         session.send_queue.viewer = LEAVING
         self._all_changed(channels)
 
-    def ended(self, session: Session, channel: str) -> None:
+    def ended(self, session: Present, channel: str) -> None:
         """Note that a session is not on a channel any more."""
         if channel not in self._followed:
             return
@@ -116,19 +119,19 @@ class Presence:
         self._typists.end(session, now, channel)
         self._changed(channel, now)
 
-    def identified(self, session: Session, channels: Iterable[str]) -> None:
+    def identified(self, session: Present, channels: Iterable[str]) -> None:
         """Note that a session has become another user's, or nobody's; `channels` are those that it is subscribed to."""
         if session.send_queue.viewer != LEAVING:
             session.send_queue.viewer = None if session.identity is None else session.identity.user
         self._end_typing(session)
         self._all_changed(channels)
 
-    def left(self, session: Session) -> None:
+    def left(self, session: Present) -> None:
         """Note that a session has ended, and all of its subscriptions before."""
         if self._end_typing(session):
             self.on_due()
 
-    def typing(self, session: Session, channel: str, side: str, *, is_typing: bool) -> None:
+    def typing(self, session: Present, channel: str, side: str, *, is_typing: bool) -> None:
         """Note that a client is typing in a conversation, or not any more."""
         if not self._most:
             return
@@ -236,7 +239,7 @@ class Presence:
         """Return whether others' silence says anything: this process reads what it says, or says nothing itself."""
         return self._own_read_at is None or self._own.is_silent or now <= self._own_read_at + READS_WITHIN
 
-    def _end_typing(self, session: Session) -> bool:
+    def _end_typing(self, session: Present) -> bool:
         """Note that a client is not typing any more; return whether it was: of most, not even the time is needed."""
         return self._typists.is_typing(session) and self._typists.end(session, self._clock())
 
@@ -263,7 +266,7 @@ class Presence:
                 self._typists.look(channel, now)
             self._follow(channel)
 
-    def _stop_watching(self, channel: str, session: Session, now: int) -> None:
+    def _stop_watching(self, channel: str, session: Present, now: int) -> None:
         """Send a client nothing more about a channel; it counts as asked about for a while, should it come back."""
         if self._watches.remove(channel, session):
             self._lingering.pop(channel, None)

@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.recovery.verdict import Unrecoverable
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.session import Session
 
 
@@ -52,7 +53,7 @@ class SessionRegistry(Generic[C]):
     def retry_waiting(self) -> Iterator[None]:
         """Open the subscriptions that the feed has come far enough for; yields after each that takes time."""
         for session in list(self._waiting):
-            yield from session.retry_waiting()
+            yield from retry_waiting(session)
             if not session.is_waiting_for_feed:
                 self._waiting.discard(session)
             yield

@@ -1,17 +1,11 @@
 """What a client has a right to: asked for where a subscription begins, and again whenever a right may have ended."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.access.rights import Action, is_private, may
+from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.subscription import Subscription
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.messages import MessageError
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.access.channels import Channel
-    from mesaya_ws.core.session.session import Session
-    from mesaya_ws.core.session.subscription import Subscription
 
 
 def may_see(session: Session, channel: Channel) -> bool:

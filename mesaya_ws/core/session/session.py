@@ -1,6 +1,20 @@
-"""One client: what it has subscribed to, who it is, and what it sends; the way from its messages to their answers."""
+"""One client: what it has subscribed to, and who it is.
 
-from collections.abc import Iterator
+    handlers, registry                                    from messages to answers; all sessions
+        │
+    opening, chat, holds, authenticating, …               what a message does, a file for each noun
+        │
+    session                                               what all of these need of one client
+        │
+    delivery, identities, presence, …rules                parts of it, and what all sessions share
+
+Imports go down only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from attrs import Factory, define, field, frozen
 
@@ -11,19 +25,45 @@ from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.tally import RESTARTED
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
-from mesaya_ws.core.session.authenticating import introduction
-from mesaya_ws.core.session.chat import ChatRules
-from mesaya_ws.core.session.delivery import Delivery
-from mesaya_ws.core.session.handlers import HANDLERS
+from mesaya_ws.core.session.chat_rules import ChatRules
+from mesaya_ws.core.session.commands import AppendResult, Command
+from mesaya_ws.core.session.delivery import Delivery, DeliveryServices
 from mesaya_ws.core.session.hold_rules import HoldRules
-from mesaya_ws.core.session.identities import SessionIdentities
-from mesaya_ws.core.session.opening import open_or_wait
+from mesaya_ws.core.session.identities import SessionIdentities, introduction
 from mesaya_ws.core.session.presence import Presence
-from mesaya_ws.core.session.services import AppendResult, Command, SessionServices, Unfinished
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import MessageError, encode, parse
+from mesaya_ws.core.wire.messages import Auth, MessageError, encode
+
+Unfinished = Callable[[], Awaitable[None]]
+"""The rest of what a message asks for."""
+
+
+class SessionServices(DeliveryServices, Protocol):
+    """What sessions and their deliveries request by themselves, as soon as they need it.
+
+    Nothing here waits or does any I/O: a request is noted, and answered later by what each names. To repeat a request
+    that is noted changes nothing, except for `append`.
+    """
+
+    def wait_for_feed(self, session: Session) -> None:
+        """Call `opening.retry_waiting` whenever the feed has moved on, while the session `is_waiting_for_feed`."""
+        ...
+
+    def authenticate(self, session: Session, message: Auth) -> Unfinished | None:
+        """Find out who a client is; answered by `authenticating.on_authenticated`.
+
+        At once if that can be; else what it returns is to be awaited before another message of the client is received.
+        """
+        ...
+
+    def append(self, session: Session, command: Command) -> None:
+        """Append the command's record to the log; answered by `session.on_appended`, once, in any case.
+
+        Commands of one session are appended in their order; those of another one do not wait for them.
+        """
+        ...
 
 
 @frozen
@@ -42,7 +82,7 @@ class Limits:
 class Session:
     """What is known of one client, and what happens to it. Answers and events go to `send_queue`; nothing here waits.
 
-    What a client's message does is in the file of its noun, which `handlers` names; here is what all of them need.
+    What a client's message does is in the file of its noun, which `handlers` names; here is what these need.
     What takes longer than a moment, the session requests from its `services`; they answer by the function that each
     names. `identities` keep track of who the sessions are, and of their private channels; `presence`, of who is where.
     """
@@ -54,7 +94,7 @@ class Session:
     services: SessionServices
     identity: Identity | None = None
     """Who the client is, as far as it has shown: channels are open to it by that (see `rights`)."""
-    identities: SessionIdentities = field(factory=SessionIdentities)
+    identities: SessionIdentities[Session] = field(factory=SessionIdentities)
     chat: ChatRules = field(factory=ChatRules)
     presence: Presence = field(default=Factory(lambda self: Presence(self.feed.hub), takes_self=True))
     holds: HoldRules = field(factory=HoldRules)
@@ -100,34 +140,17 @@ class Session:
         """End all subscriptions: the connection is closing."""
         for name in list(self.subscriptions):
             self.remove(name)
-        self.identities.left(self)
+        self.identities.left(self, self.identity)
         self.presence.left(self)
 
     def is_of(self, user: str) -> bool:
         """Return whether this is a session of that user, which has not been left."""
         return self.identities.directory.has(user, self)
 
-    # What the client sends
-
-    def receive(self, text: str) -> str:
-        """Do what a client's message says, or answer why not.
-
-        Returns the message's type, or the code of the error, for the metrics.
-        """
-        try:
-            message = parse(text)
-            result = HANDLERS[type(message)](self, message)
-        except MessageError as error:
-            self.send_error(error)
-            return error.error.name
-        if isinstance(result, Command):
-            self.append(result)
-        elif result is not None:
-            self.send_queue.offer(result, 1)
-        return type(message).__name__.lower()
+    # What the client sends (`handlers`)
 
     def take_unfinished(self) -> Unfinished | None:
-        """Return what is to be awaited before another message is received; to be called after `receive`."""
+        """Return what is to be awaited before another message is received; to be called after each."""
         unfinished, self.unfinished = self.unfinished, None
         return unfinished
 
@@ -159,26 +182,6 @@ class Session:
     def is_waiting_for_feed(self) -> bool:
         """Whether a subscription waits until the feed is live, or has reached the client's position."""
         return any(each.state is State.WAITING_FOR_FEED for each in self.delivery.unsettled)
-
-    def retry_waiting(self) -> Iterator[None]:
-        """Open the subscriptions that the feed has come far enough for.
-
-        Yields between two of them, so that others have their turn: to check one position may take some milliseconds.
-        """
-        feed = self.feed
-        waiting = [(each, each.wait) for each in self.delivery.unsettled if each.state is State.WAITING_FOR_FEED]
-        self.delivery.defer_if_many(len(waiting))
-        has_opened = False
-        for subscription, wait in waiting:
-            if wait is None or not (
-                wait.ahead is None or feed.has_passed(wait.ahead) or wait.checked_at != feed.refreshes
-            ):
-                continue
-            if has_opened:
-                yield
-            if subscription.state is State.WAITING_FOR_FEED:  # the client may have ended or replaced it meanwhile
-                open_or_wait(self, subscription, wait)
-                has_opened = True
 
     @property
     def has_unanswered(self) -> bool:

@@ -1,27 +1,18 @@
 """Who is typing in which conversation: said by clients again and again, and over by itself."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from attrs import define, field
 
-from mesaya_ws.core.access.channels import CONVERSATION, parse_channel
-from mesaya_ws.core.access.rights import Action, may
-from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, SIDES, ConversationKey
+from mesaya_ws.core.feed.hub import Hub, SendQueue, Subscriber
+from mesaya_ws.core.interactions.chat_records import SIDES
 from mesaya_ws.core.interactions.presence import TYPING_FOR
 from mesaya_ws.core.interactions.presence_records import NO_SIDE, Sides
 from mesaya_ws.core.session.deadlines import Deadlines
-from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import MessageError, encode
-
-if TYPE_CHECKING:
-    from mesaya_ws.core.feed.hub import Hub, SendQueue, Subscriber
-    from mesaya_ws.core.session.session import Session
-    from mesaya_ws.core.wire.messages import Typing
+from mesaya_ws.core.wire.messages import encode
 
 REST = 1_000
 """Milliseconds between two messages to a conversation; what begins and ends in between is not sent."""
@@ -33,23 +24,22 @@ LOOK = 1_000
 """Milliseconds after which a conversation is looked at again in which somebody is typing."""
 
 
-def type_in(session: Session, message: Typing) -> None:
-    """Let those in a conversation know that a client is typing, or not any more. Raises `MessageError`.
+class Typist(Protocol):
+    """A client of a conversation, as far as those who are typing there are concerned."""
 
-    Of a guest whom the restaurant has blocked, they are sent nothing; nor before the log says whose restaurant it is.
-    """
-    channel, identity, feed = parse_channel(message.channel), session.identity, session.feed
-    if channel is None or channel.kind is not CONVERSATION:
-        sentence = f"There is no conversation {message.channel[:200]!r}."
-        raise MessageError(codes.BAD_CHANNEL, sentence, id=message.id, channel=message.channel[:512])
-    if identity is None or (feed.live and not may(identity, Action.SPEAK, channel, feed.known.facts)):
-        sentence = f"The conversation {message.channel!r} is not yours."
-        raise MessageError(codes.UNAUTHORIZED, sentence, id=message.id, channel=message.channel)
-    side = GUEST if identity.user == channel.guest else RESTAURANT
-    conversation = feed.known.chats.get(ConversationKey(channel.subject or "", channel.guest or ""))
-    is_blocked = side == GUEST and conversation is not None and conversation.blocked
-    if feed.live and not is_blocked:
-        session.presence.typing(session, channel.name, side, is_typing=message.typing)
+    @property
+    def send_queue(self) -> SendQueue:
+        """What it is sent, and what stands for it in the hub."""
+        ...
+
+    @property
+    def subscriptions(self) -> Container[str]:
+        """The channels that it is on."""
+        ...
+
+    def has_answered(self, channel: str) -> bool:
+        """Return whether it has been sent the answer to its subscription to a channel."""
+        ...
 
 
 @define
@@ -58,7 +48,7 @@ class _Conversation:
 
     sent: Sides = NO_SIDE
     sent_at: float = -inf
-    newcomers: dict[SendQueue, Session] = field(factory=dict)
+    newcomers: dict[SendQueue, Typist] = field(factory=dict)
     due: float = inf
 
 
@@ -82,11 +72,11 @@ class Typists:
         self._hub = hub
         self._others = others
         self._on_changed = on_changed
-        self._typing: dict[Session, tuple[str, str, int]] = {}
-        self._here: dict[str, dict[Session, None]] = {}
+        self._typing: dict[Typist, tuple[str, str, int]] = {}
+        self._here: dict[str, dict[Typist, None]] = {}
         self._conversations: dict[str, _Conversation] = {}
 
-    def begin(self, session: Session, channel: str, side: str, now: int) -> None:
+    def begin(self, session: Typist, channel: str, side: str, now: int) -> None:
         """Note that a client is typing in a conversation, on a side of it: for a while, unless it says so again."""
         before = self._typing.get(session)
         if before is not None and before[:2] != (channel, side):
@@ -99,11 +89,11 @@ class Typists:
         """Return whether somebody is typing in a conversation, or somebody has still to be informed of it."""
         return channel in self._conversations
 
-    def is_typing(self, session: Session) -> bool:
+    def is_typing(self, session: Typist) -> bool:
         """Return whether a client is typing anywhere."""
         return session in self._typing
 
-    def end(self, session: Session, now: int, channel: str | None = None) -> bool:
+    def end(self, session: Typist, now: int, channel: str | None = None) -> bool:
         """Note that a client is not typing any more, in that conversation or in any; return whether it was."""
         before = self._typing.get(session)
         if before is None or channel not in (None, before[0]):
@@ -116,7 +106,7 @@ class Typists:
         self.look(before[0], now)
         return True
 
-    def arrived(self, session: Session, channel: str, now: int) -> None:
+    def arrived(self, session: Typist, channel: str, now: int) -> None:
         """Let a client that comes to a conversation know who is typing there."""
         conversation = self._conversations.get(channel)
         if conversation is not None:

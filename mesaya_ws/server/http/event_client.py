@@ -18,6 +18,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.authenticating import identify
+from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
@@ -141,7 +142,7 @@ class EventClient:
             request = {"type": "subscribe", "channel": channel, "snapshot": self._wants_snapshot, "presence": presence}
             if (position := self._places.of(channel)) is not None:
                 request["position"] = position
-            answer = session.receive(orjson.dumps(request).decode())
+            answer = handle(session, orjson.dumps(request).decode())
             if answer in codes.ERROR_CODES and not partial:
                 return codes.ERROR_CODES[answer]
         return None

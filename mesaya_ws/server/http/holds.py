@@ -15,8 +15,8 @@ from mesaya_ws.core.interactions.hold import Granted
 from mesaya_ws.core.interactions.hold_records import RELEASED, Claim, Release, hold_record
 from mesaya_ws.core.log.interface import RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord
+from mesaya_ws.core.session.commands import AppendResult, Command
 from mesaya_ws.core.session.hold_rules import Answer, HoldRules, released
-from mesaya_ws.core.session.services import AppendResult, Command
 from mesaya_ws.core.wire import codes, http_errors
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
 from mesaya_ws.core.wire.messages import MessageError, SelectTables

@@ -22,9 +22,9 @@ import trio
 from attrs import fields_dict, frozen
 
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.services import Unfinished
-from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.session import Session, Unfinished
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits, Violation
@@ -58,7 +58,10 @@ _CODE_OF_VIOLATION = {
 
 @frozen
 class ConnectionConfig:
-    """What one connection may cost, and how long it may be silent: settings of the same names."""
+    """What one connection may cost, and how long it may be silent: settings of the same names.
+
+    What its client sends is for `handle_message`, which returns what kind of message that was.
+    """
 
     frame_limits: FrameLimits
     message_timeout: float
@@ -67,11 +70,12 @@ class ConnectionConfig:
     ping_interval: float
     ping_timeout: float
     close_timeout: float
+    handle_message: Callable[[Session, str], str] = handle
 
 
 def connection_config(settings: Settings) -> ConnectionConfig:
     """Return what `settings` say of each connection."""
-    own = {name: getattr(settings, name) for name in fields_dict(ConnectionConfig) if name != "frame_limits"}
+    own = {name: getattr(settings, name) for name in fields_dict(ConnectionConfig) if hasattr(settings, name)}
     limits = {name: getattr(settings, name) for name in fields_dict(FrameLimits)}
     return ConnectionConfig(FrameLimits(**limits), **own)
 
@@ -220,7 +224,7 @@ class Connection:
 
     def _on_message(self, text: str) -> Unfinished | None:
         counts, session = self._counts, self.session
-        kind = session.receive(text)
+        kind = self._config.handle_message(session, text)
         counts[kind] += 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)

@@ -14,7 +14,7 @@ from trio_websocket import WebSocketConnection
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
-from mesaya_ws.core.session.services import Unfinished
+from mesaya_ws.core.session.session import Unfinished
 
 
 class WebSocket(WebSocketConnection):

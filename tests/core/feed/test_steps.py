@@ -19,6 +19,7 @@ from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.platform.provenance import NEVER
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
 from tests.steps import calls, most_calls_in_a_step
@@ -347,7 +348,7 @@ def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resume
         assert ask(session, **asked) == []
     assert session.is_waiting_for_feed
     finish(scene, steps)
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     sent = session.send_queue.said()
     assert [one["channel"] for one in sent if one["type"] == "subscribed"] == list(before)
     assert stools(sent) == (list(before) if resumes else [])

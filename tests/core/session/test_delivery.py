@@ -4,6 +4,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import SENT_AT_ONCE
+from mesaya_ws.core.session.opening import retry_waiting
 from tests.support.instance import CHANNEL, World, ask, read_on, reviews, written
 
 
@@ -52,7 +53,7 @@ def test_many_snapshots_due_at_once_are_sent_in_turns():
         assert ask(session, channel=name, snapshot=True) == []
     world.look()
     world.work()
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert session.send_queue.deferred
     assert session.send_queue.said() == []
     read_on(session)
@@ -120,7 +121,7 @@ def test_evicted_client_receives_nothing_while_its_connection_closes():
     overtake(world, session)
     for number in range(5, 12):
         world.review(number, restaurant="r2")
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert session.send_queue.said() == []
 
 

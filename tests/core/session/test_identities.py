@@ -7,7 +7,8 @@ from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.authenticating import identify, on_authenticated
-from mesaya_ws.core.session.identities import ASKED_AT_ONCE, IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identity_changes import ASKED_AT_ONCE, end_revoked, run_due
 from mesaya_ws.core.wire import codes
 from tests.support.instance import CHANNEL, World, ask
 
@@ -39,7 +40,7 @@ def sign_in(session, result, now=T, **fields):
 
 
 def run(world, now):
-    for _ in world.identities.run(now):
+    for _ in run_due(world.identities, now):
         pass
 
 
@@ -258,7 +259,7 @@ def test_revoked_tokens_end_and_later_ones_of_the_user_do_not():
     sign_in(other, user(name="u2", issued=T - 50))
     for each in (old, new):
         ask(each, channel=OWN)
-    list(place.identities.revoked(["u1", "unknown"], lambda name, issued: issued < T, T))
+    list(end_revoked(place.identities, ["u1", "unknown"], lambda name, issued: issued < T, T))
     [ended] = old.send_queue.said()
     assert (ended["channel"], ended["reason"]) == (OWN, "revoked")
     assert (old.identity, new.identity.user, other.identity.user) == (None, "u1", "u2")
@@ -271,7 +272,7 @@ def test_what_concerns_many_sessions_is_done_in_steps():
     for session in sessions:
         identify(session, user(20), T)
         ask(session, channel=OWN)
-    assert sum(1 for _ in place.identities.run(T)) == 3
+    assert sum(1 for _ in run_due(place.identities, T)) == 3
     assert all(orjson.dumps(session.send_queue.said()) for session in sessions)
-    assert sum(1 for _ in place.identities.revoked(["u1"], lambda name, issued: True, T)) == 3
+    assert sum(1 for _ in end_revoked(place.identities, ["u1"], lambda name, issued: True, T)) == 3
     assert all(session.identity is None for session in sessions)

@@ -11,6 +11,7 @@ from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.session.authenticating import end_identity, identify
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.presence import LINGER
 from mesaya_ws.core.session.presence_watch import PER_SECOND, RETRY, TOGETHER
 from mesaya_ws.core.wire.frames import text_frame
@@ -275,7 +276,7 @@ def test_client_whose_subscription_waits_is_sent_nothing_before_its_answer(log, 
     assert sent(client) == sent(other) == []
     here.feed.ingest(LogMetadata({}, {}), NOW)
     work(here.feed)
-    list(client.retry_waiting())
+    list(retry_waiting(client))
     log.work()
     assert [message["type"] for message in client.send_queue.said()] == ["subscribed", "presence"]
     assert client.has_answered(TABLES)

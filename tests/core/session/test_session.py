@@ -16,7 +16,9 @@ from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.core.recovery import position_text
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.verdict import Unrecoverable
-from mesaya_ws.core.session.services import Command
+from mesaya_ws.core.session.commands import Command
+from mesaya_ws.core.session.history import next_history_request, on_history
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.session import Limits
 from mesaya_ws.core.wire.frames import payload_of, text_frame
 from mesaya_ws.core.wire.messages import encode
@@ -143,7 +145,7 @@ def test_before_the_feed_is_live_a_subscription_is_held():
     assert session.is_waiting_for_feed
     world.review(1)
     assert world.feed.live
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert [message["type"] for message in session.send_queue.said()] == ["subscribed"]
     assert not session.is_waiting_for_feed
     world.review(2)
@@ -173,7 +175,7 @@ def test_waiting_client_receives_pending_once_and_an_answer_later():
     session.send_pending()
     assert session.send_queue.said() == []
     world.review(1)
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     [answer] = session.send_queue.said()
     assert (answer["type"], answer["id"], "position" in answer) == ("subscribed", 7, True)
     assert not session.has_unanswered
@@ -204,7 +206,7 @@ def test_pending_is_sent_once_however_often_the_position_is_checked_again():
     for _ in range(4):
         session.send_pending()
         world.look()
-        list(session.retry_waiting())
+        list(retry_waiting(session))
     assert [message["type"] for message in session.send_queue.said()] == ["pending"]
 
 
@@ -330,7 +332,7 @@ def test_any_altered_position_shows_no_other_channel_and_ends_nothing(changes, c
     session = world.client()
     messages = ask(session, channel=CHANNEL, position=forged)
     world.look()
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     messages += session.send_queue.said()
     assert not session.delivery.awaits_history, "reviews have no history"
     assert messages or session.is_waiting_for_feed
@@ -384,10 +386,10 @@ def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
     session = lagging.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     lagging.review(1)
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert session.is_waiting_for_feed
     lagging.review(2)
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     [answer] = session.send_queue.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
 
@@ -400,10 +402,10 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     session = world.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     world.look()
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert session.is_waiting_for_feed, "that look may have begun before the log reached so far"
     world.look()
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     answer, snapshot = session.send_queue.said()
     assert (answer["reason"], snapshot["type"]) == ("position_ahead", "snapshot")
 
@@ -451,10 +453,10 @@ def test_a_client_that_leaves_during_a_reading_is_sent_nothing():
     world.commit()
     session = world.client(auth=False)
     ask(session, channel=KEPT, position=start)
-    subscription, request = session.delivery.next_history_request()
+    subscription, request = next_history_request(session.delivery)
     page = world.page(request)
     ask(session, "unsubscribe", channel=KEPT)
-    session.delivery.on_history(subscription, page)
+    on_history(session.delivery, subscription, page)
     assert session.send_queue.said() == []
     assert world.feed.hub.subscriptions == 1, "that of the first client"
 
@@ -465,8 +467,8 @@ def test_what_cannot_be_read_has_expired():
     world.review(1)
     session = world.client(auth=False)
     ask(session, channel=KEPT, position=start)
-    subscription, _ = session.delivery.next_history_request()
-    session.delivery.on_history(subscription, None)
+    subscription, _ = next_history_request(session.delivery)
+    on_history(session.delivery, subscription, None)
     answer, snapshot = session.send_queue.said()
     assert (answer["recovered"], answer["reason"], snapshot["type"]) == (False, "expired", "snapshot")
 
@@ -506,10 +508,10 @@ def test_gap_while_a_page_is_awaited_is_answered_with_the_snapshot():
     read_on(session)
     assert reservations(session.send_queue.said()) == ["v0"]
     assert session.delivery.awaits_history
-    subscription, request = session.delivery.next_history_request()
+    subscription, request = next_history_request(session.delivery)
     page = world.page(request)
     world.lose()
-    session.delivery.on_history(subscription, page)
+    on_history(session.delivery, subscription, page)
     assert session.delivery.to_render.name == KEPT
 
 
@@ -564,11 +566,11 @@ def test_position_ahead_is_checked_again_only_after_a_change():
 
     lagging.feed.coverage.check = counted
     for _ in range(5):
-        list(session.retry_waiting())
+        list(retry_waiting(session))
     assert checked == 0
     lagging.look()
     for _ in range(5):
-        list(session.retry_waiting())
+        list(retry_waiting(session))
     assert (checked, session.is_waiting_for_feed) == (1, True)
 
 
@@ -581,7 +583,7 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     session = late.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     late.look()
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert session.send_queue.said()[0]["recovered"] is True
 
 
@@ -644,7 +646,7 @@ def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_
     assert taken < 50 * 8000, "a position, not what it stands for"
     for _ in range(2):
         world.look()
-        assert most_calls_in_a_step(session.retry_waiting()) < 2 * one
+        assert most_calls_in_a_step(retry_waiting(session)) < 2 * one
     assert not session.is_waiting_for_feed
     assert world.feed.tally.resumes == {(LOST, Unrecoverable.POSITION_AHEAD): len(names)}
 
@@ -656,7 +658,7 @@ def test_session_that_leaves_during_an_answer_receives_nothing_more():
     for channel in (CHANNEL, "restaurant:r2:reviews", "restaurant:r3:reviews"):
         ask(session, channel=channel)
     world.review(1)
-    steps = session.retry_waiting()
+    steps = retry_waiting(session)
     next(steps)
     session.send_queue.said()
     assert ask(session, "unsubscribe", channel="restaurant:r2:reviews")[0]["type"] == "unsubscribed"

@@ -7,6 +7,8 @@ from mesaya_ws.core.log.events import Gap
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session import subscription as module
+from mesaya_ws.core.session.history import next_history_request, on_history
+from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.subscription import TRANSITIONS, InvalidTransitionError, State, Subscription, Wait
 from mesaya_ws.core.wire.messages import position_of
 from tests.support.instance import CHANNEL, KEPT, NOW, REVIEWS, KeepingWorld, World, ask, read_on, reviews
@@ -108,7 +110,7 @@ def test_subscription_waiting_for_the_feed_ends_with_the_clients_position():
     assert ask(session, channel=CHANNEL, position=position) == []
     assert ended(session) == ([], position)
     world.review(1)
-    list(session.retry_waiting())
+    list(retry_waiting(session))
     assert session.send_queue.said() == []
 
 
@@ -119,11 +121,11 @@ def test_subscription_reading_history_ends_with_the_clients_position():
     world.commit()
     session = world.client(auth=False)
     ask(session, channel=KEPT, position=start)
-    subscription, request = session.delivery.next_history_request()
+    subscription, request = next_history_request(session.delivery)
     session.end(KEPT, "rights_changed")
     [message] = session.send_queue.said()
     assert (message["type"], message["position"]) == ("unsubscribed", start)
-    session.delivery.on_history(subscription, world.page(request))
+    on_history(session.delivery, subscription, world.page(request))
     assert session.send_queue.said() == []
 
 

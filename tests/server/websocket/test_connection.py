@@ -10,6 +10,7 @@ import orjson
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
@@ -43,7 +45,7 @@ CHANNEL = "restaurant:r1:menu"
 class World:
     """A gateway without a log: all that connections share, and clients that are served in `nursery`."""
 
-    def __init__(self, nursery, changed):
+    def __init__(self, nursery, changed, handle_message=handle):
         self.settings = Settings(**{"close_timeout": PATIENCE, **changed})
         self.metrics = Metrics()
         self.feed = a_feed()
@@ -60,7 +62,7 @@ class World:
         def open_session(id, send_queue):
             return Session(id, feed, send_queue, limits, services, identities=identities)
 
-        config = connection_config(self.settings)
+        config = evolve(connection_config(self.settings), handle_message=handle_message)
         self.server = WebSocketServer(config, open_session, self.registry, self.metrics)
         self.nursery = nursery
         self.clients = Clients(nursery, self.server)
@@ -99,10 +101,10 @@ class World:
 
 
 @asynccontextmanager
-async def gateway(**changed):
+async def gateway(handle_message=handle, **changed):
     """Serve clients, with the given settings, for the time of the context."""
     async with trio.open_nursery() as nursery:
-        world = World(nursery, changed)
+        world = World(nursery, changed, handle_message)
         with world.clients.open():
             yield world
         nursery.cancel_scope.cancel()
@@ -482,30 +484,44 @@ async def test_many_that_vanish_at_once(world):
     assert world.registry.connections == set()
 
 
-@pytest.mark.parametrize("where", ["receive", "resume"])
-async def test_internal_error_closes_one_connection_with_its_code(world, monkeypatch, logged, where):
-    bystander = await world.subscribed()
-    known = set(world.registry.connections)
-    client = await world.subscribed()
-    [connection] = world.registry.connections - known
+class FaultyReplay:
+    """What a client has missed, where a fault of ours shows when it is to be sent."""
 
-    def fail(*_):
+    count = 1
+    done = False
+
+    def page(self):
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr(Session, where, fail)
-    if where == "receive":
-        await client.send(frame(b"{}"))
-    else:
-        connection.session.send_queue.defer()
-    assert await client.closed_with() == (1011, "internal_error")
-    await client.stream.aclose()
-    await client.ended.wait()
-    [entry] = [entry for entry in logged() if entry["level"] == "error"]
-    assert entry["connection"] == "c1"
-    assert "a fault of ours" in str(entry["exception"])
-    assert world.metrics.closes == {("1011", "service"): 1}
-    world.publish(b"still here")
-    assert await bystander.frame() == (TEXT, b"still here")
+
+def handle_faultily(session, text):
+    if text == "faulty":
+        raise ValueError("a fault of ours")
+    return handle(session, text)
+
+
+@pytest.mark.parametrize("where", ["receive", "resume"])
+async def test_internal_error_closes_one_connection_with_its_code(logged, where):
+    async with gateway(handle_faultily) as world:
+        bystander = await world.subscribed()
+        known = set(world.registry.connections)
+        client = await world.subscribed()
+        [connection] = world.registry.connections - known
+        if where == "receive":
+            await client.send(frame(b"faulty"))
+        else:
+            [subscription] = connection.session.subscriptions.values()
+            subscription.start_replay(FaultyReplay(), None)
+            connection.session.send_queue.defer()
+        assert await client.closed_with() == (1011, "internal_error")
+        await client.stream.aclose()
+        await client.ended.wait()
+        [entry] = [entry for entry in logged() if entry["level"] == "error"]
+        assert entry["connection"] == "c1"
+        assert "a fault of ours" in str(entry["exception"])
+        assert world.metrics.closes == {("1011", "service"): 1}
+        world.publish(b"still here")
+        assert await bystander.frame() == (TEXT, b"still here")
 
 
 async def test_client_gone_before_its_error_is_sent_is_no_fault(world, logged):
