@@ -32,6 +32,6 @@ def test_what_was_started_ends_with_whoever_started_it(number, kind):
             session.stdin.close()
         else:
             session.send_signal(number)
-        session.wait(20)
+        session.wait(PATIENCE)
         until(lambda: not any(map(lives, children)), PATIENCE, "the children have ended")
         assert not any(map(lives, children))

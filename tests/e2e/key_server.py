@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.issuer import Issuer
+from tests.timing import PATIENCE
 
 
 class KeyServer:
@@ -39,7 +40,7 @@ class KeyServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.asked += 1
-                server._may_answer.wait(30)
+                server._may_answer.wait(PATIENCE)
                 body = json.dumps({"keys": [issuer.jwk for issuer in server.issuers]}).encode()
                 self.send_response(server.status)
                 self.send_header("Content-Length", str(len(body)))

@@ -72,7 +72,7 @@ def running_nginx(folder: Path, gateway: int) -> Iterator[Nginx]:
         yield nginx
     finally:
         nginx.process.terminate()
-        nginx.process.wait(10)
+        nginx.process.wait(PATIENCE)
 
 
 def _required(*programs: str) -> str:

@@ -101,7 +101,7 @@ def test_a_command_that_is_interrupted_while_it_begins_ends_at_once(tmp_path):
     ) as process:
         assert process.stdout.readline() == "it begins\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == ("", "")
+        assert process.communicate(timeout=PATIENCE) == ("", "")
         assert process.returncode == -signal.SIGINT
 
 

@@ -147,7 +147,7 @@ def test_readme_start_serves(tmp_path):
         with connected(f"ws://127.0.0.1:{serving.port}/ws") as client:
             assert client.ask(type="ping")["type"] == "pong"
         serving.process.send_signal(signal.SIGTERM)
-        assert serving.process.wait(20) == 0
+        assert serving.process.wait(PATIENCE) == 0
     finally:
         serving.process.kill()
         serving.process.wait()
@@ -437,7 +437,7 @@ def test_javascript_client_signs_in_and_learns_of_the_end(start_gateway, tmp_pat
     secret = "a secret of thirty-two bytes or more"
     settings = {"AUTH": "on", "JWT_SECRET": secret, "JWT_LEEWAY": "0", "ALLOWED_ORIGINS": "http://localhost:4200"}
     gateway = start_gateway(**settings)
-    made = run(tmp_path, "token", "--user", "u1", "--expires", "15s", JWT_SECRET=secret)
+    made = run(tmp_path, "token", "--user", "u1", "--expires", "40s", JWT_SECRET=secret)
     assert made.returncode == 0, made.stderr
     file = tmp_path / "page.js"
     file.write_text(SIGNING_IN)
@@ -511,7 +511,7 @@ def test_subscription_that_ends_with_its_token_is_reported_as_shown(start_gatewa
     gateway = start_gateway(**SETTINGS)
     shown = json.loads(ENDED)
     _, user, _ = shown["channel"].split(":")
-    with connected(gateway.url, additional_headers={"Authorization": f"Bearer {token(user, seconds=2)}"}) as client:
+    with connected(gateway.url, additional_headers={"Authorization": f"Bearer {token(user, seconds=10)}"}) as client:
         assert client.receive()["type"] == "token_expiring"
         client.subscribe(shown["channel"])
         answer = client.receive()

@@ -220,7 +220,7 @@ def test_connection_beyond_a_limit_is_refused_counted_and_named(tmp_path: Path, 
 
 def test_stream_that_is_closed_is_logged_with_the_reason_and_its_user(tmp_path):
     with running(tmp_path, AUTH_REQUIRED="on", **SETTINGS) as gateway:
-        with reading(gateway.port, ["user:u1:notifications"], token=token(USER, seconds=5)) as reader:
+        with reading(gateway.port, ["user:u1:notifications"], token=token(USER, seconds=15)) as reader:
             *_, last = reader
         assert (last["code"], last["name"]) == (4401, "unauthenticated")
         line = gateway.event("connection closed")

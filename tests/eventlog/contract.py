@@ -69,11 +69,16 @@ class Ear:
         self._received.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds after something was received."""
-        with trio.fail_after(PATIENCE):
+        """Wait until `condition` holds after something was received. Raises `AssertionError` with what was."""
+        with trio.move_on_after(PATIENCE):
             while not condition():
                 self._received = trio.Event()
                 await self._received.wait()
+            return
+        raise AssertionError(
+            f"Not within {PATIENCE:.0f} s: {len(self.records)} records, lags {self.lags}, troubles "
+            f"{[trouble.reason for trouble in self.troubles]}, last {self.news[-1:]}"
+        )
 
     async def until_held(self, count: int) -> None:
         """Wait until at least `count` records have come, all of those that are known of."""

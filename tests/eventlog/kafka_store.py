@@ -19,6 +19,7 @@ from mesaya_ws.eventlog.kafka import NO_TOPICS, open_kafka_log
 from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
 from mesaya_ws.eventlog.kafka.topic_admin import Configs
 from mesaya_ws.settings import Settings
+from tests.timing import PATIENCE
 
 PARTITIONS = 2
 
@@ -74,7 +75,7 @@ class KafkaStore:
 
         def administer() -> Any:
             with closing(
-                KafkaAdminClient(bootstrap_servers=self.brokers, bootstrap_timeout_ms=10_000, **CLOSING)
+                KafkaAdminClient(bootstrap_servers=self.brokers, bootstrap_timeout_ms=60_000, **CLOSING)
             ) as admin:
                 return act(admin)
 
@@ -101,4 +102,4 @@ class KafkaStore:
     ) -> None:
         with closing(KafkaProducer(bootstrap_servers=self.brokers, **CLOSING, **options)) as producer:
             for future in [producer.send(topic, value, partition=partition, headers=headers) for value in values]:
-                future.get(10)
+                future.get(PATIENCE)

@@ -68,7 +68,8 @@ def until_serving(broker: Broker, count: int) -> None:
 @pytest.fixture
 async def store(cluster: tuple[Broker, Broker]) -> KafkaStore:
     """Topics of one partition: the first on the first broker, the second on the second one, the third on both."""
-    store = KafkaStore(cluster[0].address).with_timings(refresh_interval=0.2)
+    # Two brokers and what starts them on a crowded machine: an answer may take long, and that is no outage.
+    store = KafkaStore(cluster[0].address).with_timings(refresh_interval=0.2, outage_after=30.0)
     for topic, replicas in zip(store.topics, ([1], [2], [2, 1]), strict=True):
         await store.administer(lambda admin, topic=topic, on=replicas: admin.create_topics(placed(topic, on)))
     return store
@@ -83,10 +84,14 @@ async def away(cluster: tuple[Broker, Broker], *, hangs: bool = False) -> AsyncI
     """Have the second broker away for the time of the context: it has ended, or `hangs` with its connections open."""
     first, second = cluster
     await trio.to_thread.run_sync(second.freeze if hangs else second.stop)
-    await trio.to_thread.run_sync(until_serving, first, 1)
-    yield
-    await trio.to_thread.run_sync(second.thaw if hangs else second.start)
-    await trio.to_thread.run_sync(until_serving, first, 2)
+    try:
+        await trio.to_thread.run_sync(until_serving, first, 1)
+        yield
+    finally:
+        # Also after a test that fails, or each of the next ones would.
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(second.thaw if hangs else second.start)
+            await trio.to_thread.run_sync(until_serving, first, 2)
 
 
 def hindrances(ear: Ear) -> dict[str, Hindrance]:
@@ -95,6 +100,15 @@ def hindrances(ear: Ear) -> dict[str, Hindrance]:
 
 def reason_of(ear: Ear, topic: str) -> str:
     return next((trouble.reason for trouble in ear.troubles if trouble.topic == topic), "")
+
+
+def end_is_settled(ear: Ear, topic: str) -> bool:
+    """Whether the end of `topic` is known, or the reason that its new leader does not know it.
+
+    That depends on whether the other replica was told of its high watermark before its leader went away: with fewer in
+    sync than min.insync.replicas asks for, it cannot move afterwards.
+    """
+    return topic in topics_seen(ear) or "min.insync.replicas" in reason_of(ear, topic)
 
 
 def topics_seen(ear: Ear) -> set[str]:
@@ -116,9 +130,9 @@ async def test_what_is_on_a_broker_that_is_away_is_not_known_and_the_rest_goes_o
     async with store.open() as log, following(log) as ear:
         await ear.until_held(6)
         async with away(cluster, hangs=hangs):
-            reasons = {there: "no leader", both: "min.insync.replicas"}
-            await ear.until(lambda: all(reason in reason_of(ear, topic) for topic, reason in reasons.items()))
-            assert hindrances(ear) == dict.fromkeys(reasons, Hindrance.UNKNOWN)
+            await ear.until(lambda: "no leader" in reason_of(ear, there) and end_is_settled(ear, both))
+            assert {there} <= hindrances(ear).keys() <= {there, both}
+            assert set(hindrances(ear).values()) == {Hindrance.UNKNOWN}
             await log.append([NewRecord(here, b"3")])
             await ear.until_held(7)
             for question in (log.extents(), log.extents(skip_refused=True), log.read(Partition(there, 0), 0)):
@@ -132,7 +146,8 @@ async def test_what_is_on_a_broker_that_is_away_is_not_known_and_the_rest_goes_o
                 assert values(newcomer, here) == [b"1", b"2", b"3"]
                 so_far = values(newcomer, both)
                 assert so_far == [b"1", b"2"][: len(so_far)]
-                assert hindrances(newcomer) == {there: Hindrance.UNKNOWN, both: Hindrance.UNKNOWN}
+                assert {there} <= hindrances(newcomer).keys() <= {there, both}
+                assert set(hindrances(newcomer).values()) == {Hindrance.UNKNOWN}
         await store.produce(there, [b"3"])
         await store.produce(both, [b"3"])
         await ear.until_held(9)
@@ -202,7 +217,8 @@ async def test_a_leader_that_did_not_have_all_is_noticed(
             await later.until_held(7)
             assert later.all(Truncated) == [Truncated(at, 2)]
     finally:
-        await trio.to_thread.run_sync(second.start)
+        if second.process is None:
+            await trio.to_thread.run_sync(second.start)
         await trio.to_thread.run_sync(third.kill)
         await trio.to_thread.run_sync(until_serving, first, 2)
         gc.collect()

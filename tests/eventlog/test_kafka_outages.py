@@ -236,6 +236,6 @@ async def test_a_peer_that_stays_silent_holds_nobody_up(protocol: str):
                 lambda: log.append([NewRecord(store.topics[0], b"a")]),
                 lambda: log.follow(Ear().deliver),
             ):
-                with trio.fail_after(20), trio.move_on_after(0.5):
+                with trio.fail_after(PATIENCE), trio.move_on_after(0.5):
                     await ask()
     assert kafka_threads() == before

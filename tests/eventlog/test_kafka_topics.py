@@ -78,7 +78,7 @@ async def test_a_topic_that_is_created_again_is_read_from_its_new_beginning(hast
 async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(kafka_broker: Broker):
     store = KafkaStore(kafka_broker.address)
     async with store.open() as log:
-        with trio.fail_after(30), pytest.raises(RecordRejectedError, match="create it"):
+        with trio.fail_after(PATIENCE), pytest.raises(RecordRejectedError, match="create it"):
             await log.append([NewRecord(store.topics[0], b"a")])
         assert await log.extents() == {}
 

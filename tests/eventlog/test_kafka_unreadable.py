@@ -14,6 +14,7 @@ from mesaya_ws.core.log.events import (
 from mesaya_ws.core.log.records import Partition, TooLarge
 from mesaya_ws.core.log.trouble import Hindrance
 from tests.kafka_broker import Broker
+from tests.timing import PATIENCE
 
 from .contract import SlowEar, following, numbered
 from .kafka_store import KafkaStore
@@ -147,7 +148,7 @@ async def test_only_committed_records_of_transactions_are_read(store: KafkaStore
 
     def produce(producer: KafkaProducer, *values: bytes) -> None:
         for value in values:
-            producer.send(topic, value, partition=0).get(10)
+            producer.send(topic, value, partition=0).get(PATIENCE)
 
     def act(producer: KafkaProducer) -> None:
         producer.init_transactions()

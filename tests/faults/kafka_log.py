@@ -14,6 +14,7 @@ from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.settings import Settings
+from tests.timing import PATIENCE
 
 from .log import Held
 
@@ -124,7 +125,7 @@ class KafkaLog:
         def send() -> None:
             # What is in one batch with it cannot be read by our client either.
             with closing(KafkaProducer(bootstrap_servers=self.address)) as producer:
-                producer.send(topic_of("tables"), b"{}", b"poison", headers=[(_NotText("h"), b"")]).get(10)
+                producer.send(topic_of("tables"), b"{}", b"poison", headers=[(_NotText("h"), b"")]).get(PATIENCE)
 
         await trio.to_thread.run_sync(send)
 

@@ -171,9 +171,14 @@ class World:
         await trio.sleep(APART)
 
     async def received_more(self, subscribers: Sequence[Subscriber], more: int = 30) -> None:
-        """Return when each of the subscribers has received some more."""
-        before = {one: len(one.ids) for one in subscribers}
-        await until(lambda: all(len(one.ids) >= before[one] + more for one in subscribers), f"{more} more events")
+        """Return when each of the subscribers has received some more; whatever comes meanwhile renews the patience."""
+        wanted = {one: len(one.ids) + more for one in subscribers}
+
+        def missing() -> int:
+            return sum(max(0, count - len(one.ids)) for one, count in wanted.items())
+
+        while still := missing():
+            await until(lambda still=still: missing() < still, f"one of {still} more events")
 
     async def all_received(self, subscribers: Sequence[Subscriber]) -> None:
         """Return when the subscribers have received all that there is; nobody may be writing."""

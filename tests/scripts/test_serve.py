@@ -69,7 +69,7 @@ def serving(tmp_path):
 def test_it_serves_and_says_what_to_try(serving, settings, is_loud):
     running = serving(**settings)
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(PATIENCE) == 0
     shown = running.output.read_text()
     assert (LOUD in shown) is is_loud
     assert ".venv/bin/mesaya-ws tail --url ws://127.0.0.1:<port>/ws --snapshot global:restaurants" in shown
@@ -107,7 +107,7 @@ def test_demo_plays_while_the_service_runs_and_ends_with_it_at_ctrl_c(serving):
         changed = client.receive()
         assert changed["type"] == "table.updated"
     os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
-    assert running.process.wait(20) == 0
+    assert running.process.wait(PATIENCE) == 0
     until(lambda: not group_exists(running.process.pid), PATIENCE, "the demo has ended, too")
     assert "Traceback" not in running.output.read_text()
 

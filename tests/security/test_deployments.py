@@ -187,7 +187,7 @@ def contents(address: str) -> dict[str, bytes]:
         ]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
-        ends, deadline = consumer.end_offsets(places), time.monotonic() + 20
+        ends, deadline = consumer.end_offsets(places), time.monotonic() + PATIENCE
         while any(consumer.position(place) < end for place, end in ends.items()) and time.monotonic() < deadline:
             for place, records in consumer.poll(200).items():
                 texts = [
