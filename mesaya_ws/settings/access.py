@@ -2,6 +2,8 @@
 
 import typed_settings as ts
 
+from mesaya_ws.settings.validators import a_bearer_token
+
 
 @ts.settings(frozen=True, slots=False)
 class AccessSettings:
@@ -18,5 +20,6 @@ class AccessSettings:
     )
     publish_token: ts.SecretStr = ts.secret(
         default=ts.SecretStr(""),
+        validator=a_bearer_token,
         help="Bearer token for POST /publish, /broadcast, /revoke, /erase, and /holds; else all are closed.",
     )

@@ -119,6 +119,12 @@ def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> Non
         raise ValueError(f"{attribute.name.upper()} must be like http://backend:3000/api/v1, with no user or query")
 
 
+def a_bearer_token(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate a token that a header can hold (RFC 9110, 5.5); an empty one is valid, too."""
+    if any(character < " " or character == "\x7f" for character in value):
+        raise ValueError(f"{attribute.name.upper()} must be one line of text without control characters")
+
+
 def public_keys_in_pem(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     """Validate public keys that tokens can be verified with; an empty text is valid, too."""
     if value:

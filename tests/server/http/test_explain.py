@@ -6,7 +6,7 @@ from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
-from mesaya_ws.server.http.explain import explain_route
+from mesaya_ws.server.http.explain import MID_RECORD_RECHECK, explain_route
 from mesaya_ws.settings import Settings
 from tests.server.http.client import post
 from tests.support.instance import a_feed
@@ -112,6 +112,24 @@ async def test_explain_refuses_what_is_no_question(feed, body, error):
 async def test_explain_takes_poison(feed, value, becomes):
     answer = await ask(app_of(feed), {"topic": "mesa-ya.reviews.events", "value": value})
     assert answer.json["becomes"] == becomes
+
+
+class BusyFeed:
+    """A feed in the middle of a large record, which can be asked only so often whether that has ended."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    @property
+    def is_mid_record(self):
+        self.looks -= 1
+        assert self.looks >= 0, "whoever waits looks too often"
+        return True
+
+
+async def test_explain_does_not_slow_down_the_large_record_that_it_waits_for(autojump_clock):
+    feed = BusyFeed(looks=round(5.0 / MID_RECORD_RECHECK) + 1)
+    assert (await ask(app_of(feed, timeout=5.0))).error == "log_unavailable"
 
 
 async def test_explain_waits_for_the_end_of_a_large_record_and_gives_up(feed):
