@@ -1,6 +1,6 @@
 """`mesaya-ws check`: what is configured, whether everything needed answers, and what must be fixed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +69,23 @@ def check(as_json: bool) -> None:
         click.get_current_context().exit(WRONG)
 
 
+async def inspect_log(
+    settings: Settings,
+    inspect: Callable[[Settings], Awaitable[Inspection]] = inspect_event_log,
+) -> Inspection:
+    """Examine the event log; that it does not answer within LOG_TIMEOUT is a finding, too."""
+    try:
+        with trio.fail_after(LOG_TIMEOUT):
+            return await inspect(settings)
+    except SettingsError as failure:
+        sentence = str(failure)
+    except (LogUnavailableError, OSError) as failure:
+        sentence = f"the event log does not answer: {failure}"
+    except trio.TooSlowError:
+        sentence = f"the event log does not answer: no answer within {LOG_TIMEOUT:.0f} s."
+    return Inspection({}, (error(sentence),))
+
+
 async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
     """Examine log, service and platform at the same time."""
     findings = [warning(f"{sentence}.") for sentence in unused(settings, given())]
@@ -76,17 +93,9 @@ async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
         findings.append(warning("AUTH=off, so private channels are open to everybody."))
     inspection, service = Inspection({}, ()), Service("")
 
-    async def inspect_log() -> None:
+    async def probe_log() -> None:
         nonlocal inspection
-        try:
-            with trio.fail_after(LOG_TIMEOUT):
-                inspection = await inspect_event_log(settings)
-        except SettingsError as failure:
-            findings.append(error(str(failure)))
-        except (LogUnavailableError, OSError) as failure:
-            findings.append(error(f"the event log does not answer: {failure}"))
-        except trio.TooSlowError:
-            findings.append(error(f"the event log does not answer: no answer within {LOG_TIMEOUT:.0f} s."))
+        inspection = await inspect_log(settings)
 
     async def probe_service() -> None:
         nonlocal service
@@ -100,7 +109,7 @@ async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
         findings.extend(await trio.to_thread.run_sync(lambda: list(issuer_findings(settings))))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(inspect_log)
+        nursery.start_soon(probe_log)
         nursery.start_soon(probe_service)
         nursery.start_soon(probe_platform)
         nursery.start_soon(probe_issuer)

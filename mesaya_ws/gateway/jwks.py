@@ -7,7 +7,7 @@ them all, and those who need one wait for the next that begins or has begun.
 Where the issuer does not answer, the keys stay in use for a day: that the issuer fails must sign nobody out.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
 
@@ -54,16 +54,19 @@ class _Reading:
 
 
 class PublishedKeys:
-    """A `KeySource`: the key set at `url`. `ready` is set once it has been read. Without `transport`, the network."""
+    """A `KeySource`: the key set at `url`. `ready` is set once it has been read."""
 
     def __init__(
-        self, url: str, metrics: Metrics, transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+        self,
+        url: str,
+        metrics: Metrics,
+        transport_to: Callable[[str], Awaitable[httpx.AsyncBaseTransport]] = transport_to,
     ) -> None:
         self.keys: tuple[Key, ...] = ()
         self.ready = trio.Event()
         self._url = url
         self._metrics = metrics
-        self._transport = transport
+        self._transport_to = transport_to
         self._reading = _Reading()
         self._is_due = True  # a reading goes on, or is about to begin: `run` begins with one
         self._wake = trio.Event()
@@ -144,5 +147,5 @@ class PublishedKeys:
         return key_set(document)
 
     async def _client(self) -> httpx.AsyncClient:
-        transport = await transport_to(self._url) if self._transport is None else self._transport()
+        transport = await self._transport_to(self._url)
         return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False, follow_redirects=False)

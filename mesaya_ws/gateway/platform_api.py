@@ -5,7 +5,7 @@ hundred questions a minute, from all who ask; so there are few, and one at a tim
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from itertools import islice
 from typing import Any
 
@@ -69,8 +69,8 @@ class PlatformApi:
         event_log: EventLog,
         settings: Settings,
         metrics: Metrics,
-        transport: httpx.AsyncBaseTransport | None = None,
         *,
+        transport_to: Callable[[str], Awaitable[httpx.AsyncBaseTransport]] = transport_to,
         pause: float = PAUSE,
         answer_timeout: float = ANSWER_SECONDS,
         max_pages: int = PAGES,
@@ -78,7 +78,7 @@ class PlatformApi:
         self._event_log = event_log
         self._url = settings.platform_api_url.rstrip("/")
         self._metrics = metrics
-        self._transport = transport
+        self._transport_to = transport_to
         self._pause = pause
         self._answer_timeout = answer_timeout
         self._max_pages = max_pages
@@ -130,7 +130,7 @@ class PlatformApi:
 
     async def _client(self) -> httpx.AsyncClient:
         """Return a client for the waiting requests, with the system's present certificate authorities."""
-        transport = self._transport or await transport_to(self._url)
+        transport = await self._transport_to(self._url)
         return httpx.AsyncClient(transport=transport, timeout=self._answer_timeout, trust_env=False)
 
     async def _ask_for_all(self, client: httpx.AsyncClient, is_missing: Callable[[str], bool]) -> None:

@@ -34,8 +34,9 @@ class _Resting:
 class RestingAppends:
     """Passes commands on to `append`, those that rest when their time is over, while `run` runs."""
 
-    def __init__(self, append: Append) -> None:
+    def __init__(self, append: Append, max_waiting: int = MAX_WAITING) -> None:
         self._append = append
+        self._max_waiting = max_waiting
         self._resting: dict[Hashable, _Resting] = {}
         self._deadlines: Deadlines[Hashable] = Deadlines(self._wake)
         self._earlier = trio.Event()
@@ -51,7 +52,7 @@ class RestingAppends:
         if resting is not None and len(resting.others) + 1 >= MAX_PER_SESSION:
             text = f"{MAX_PER_SESSION} of these wait to be written as one; this one was not."
             session.on_appended(command, TooManyAppendsError(text))
-        elif self.waiting >= MAX_WAITING:
+        elif self.waiting >= self._max_waiting:
             session.on_appended(command, LogUnavailableError("Too many records wait; this one was not appended."))
         elif resting is None:
             self.waiting += 1

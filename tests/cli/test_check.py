@@ -7,12 +7,12 @@ import pytest
 import trio
 
 from mesaya_ws import __version__
-from mesaya_ws.cli import check
-from mesaya_ws.cli.probes import Service
-from mesaya_ws.core.log.inspection import Inspection, error, warning
+from mesaya_ws.cli.check import LOG_TIMEOUT, inspect_log
+from mesaya_ws.core.log.inspection import Inspection, error
 from mesaya_ws.core.log.interface import LogUnavailableError
-from mesaya_ws.core.log.records import OffsetRange, Partition
+from mesaya_ws.settings import Settings
 from mesaya_ws.statestore.store import FILE
+from tests.cli.server import page, serving
 from tests.statestore.test_inspection import fill
 
 
@@ -27,16 +27,6 @@ def _nobody_serves(run, monkeypatch):
 def rows(result):
     """Return the rows of the tables that were printed."""
     return [[cell.strip() for cell in text.split("│")[1:-1]] for text in result.stdout.splitlines() if "│" in text]
-
-
-def finding(monkeypatch, *findings, extents=None):
-    """Have the log found like that."""
-
-    async def inspect(settings):
-        await trio.lowlevel.checkpoint()
-        return Inspection(extents or {}, findings)
-
-    monkeypatch.setattr(check, "inspect_event_log", inspect)
 
 
 def test_check_answers_first_and_shows_the_settings_but_no_secrets(run, monkeypatch):
@@ -81,81 +71,92 @@ def test_check_shows_what_the_state_directory_holds(run):
     assert "mesaya-ws: warning: mesaya-ws.state/0/state.mdb" in result.stderr
 
 
+NOT_USED = "KAFKA_SASL_USERNAME is not used, since KAFKA_BROKERS is not set."
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Something to be mended, and something to be warned of: the sentence about the first begins like that."""
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "ann")
+    monkeypatch.setenv("EVENT_LOG_FILE", "missing/log.sqlite3")
+    return "EVENT_LOG_FILE: there is no directory"
+
+
 def test_check_warns_and_exits_with_0(run, monkeypatch):
     monkeypatch.setenv("AUTH", "off")
-    finding(monkeypatch, warning("it could be better."))
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "ann")
     result = run("check")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == "It works, with warnings."
     assert result.stderr.splitlines() == [
-        "mesaya-ws: warning: it could be better.",
+        f"mesaya-ws: warning: {NOT_USED}",
         "mesaya-ws: warning: AUTH=off, so private channels are open to everybody.",
     ]
 
 
-def test_check_prints_errors_first_and_exits_with_1(run, monkeypatch):
-    finding(monkeypatch, warning("it could be better."), error("it cannot be."))
+def test_check_prints_errors_first_and_exits_with_1(run, broken):
     result = run("check")
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == ["mesaya-ws: it cannot be.", "mesaya-ws: warning: it could be better."]
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"mesaya-ws: {broken}")
+    assert second == f"mesaya-ws: warning: {NOT_USED}"
     assert "well" not in result.stdout
 
 
 def test_check_prints_json(run, monkeypatch):
-    at = Partition("mesa-ya.reviews.events", 1)
-    finding(monkeypatch, error("it cannot be."), warning("it could be better."), extents={at: OffsetRange(3, 7, "id")})
+    line = json.dumps({"topic": "mesa-ya.reviews.events", "value": None})
+    assert run("produce", "-", stdin=f"{line}\n" * 7).exit_code == 0
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "ann")
     result = run("check", "--json")
     printed = json.loads(result.stdout)
-    assert result.exit_code == 1
-    assert (printed["ok"], printed["errors"], printed["warnings"]) == (
-        False,
-        ["it cannot be."],
-        ["it could be better."],
-    )
+    assert (result.exit_code, printed["ok"]) == (0, True)
+    assert (printed["errors"], printed["warnings"]) == ([], [NOT_USED])
     assert printed["settings"]["AUTH"] == "on"
     address = f"127.0.0.1:{os.environ['PORT']}"
     assert printed["service"] == {"address": address, "runs": False, "version": None, "ready": None}
-    assert printed["log"] == [{"topic": "mesa-ya.reviews.events", "partition": 1, "first": 3, "next": 7}]
+    assert {"topic": "mesa-ya.reviews.events", "partition": 0, "first": 0, "next": 7} in printed["log"]
 
 
-def test_check_says_that_no_service_runs_which_is_no_error(run, monkeypatch):
-    finding(monkeypatch)
+def test_check_prints_errors_in_json(run, broken):
+    result = run("check", "--json")
+    printed = json.loads(result.stdout)
+    assert (result.exit_code, printed["ok"], printed["warnings"]) == (1, False, [NOT_USED])
+    [sentence] = printed["errors"]
+    assert sentence.startswith(broken)
+    assert printed["log"] == []
+
+
+def test_check_says_that_no_service_runs_which_is_no_error(run):
     result = run("check")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:2] == ["All is well.", f"No service runs at 127.0.0.1:{os.environ['PORT']}."]
 
 
 def test_check_says_nothing_of_a_service_that_runs_but_in_json(run, monkeypatch):
-    service = Service("gateway:8080", {"version": __version__, "ready": True})
-    monkeypatch.setattr(check, "find_service", lambda settings: service)
-    finding(monkeypatch)
-    assert "No service" not in run("check").stdout
-    printed = json.loads(run("check", "--json").stdout)["service"]
-    assert printed == {"address": "gateway:8080", "runs": True, "version": __version__, "ready": True}
+    facts = {"version": __version__, "ready": True}
+    with serving({"/health": page(facts)}) as port:
+        monkeypatch.setenv("PORT", str(port))
+        assert "No service" not in run("check").stdout
+        printed = json.loads(run("check", "--json").stdout)["service"]
+    assert printed == {"address": f"127.0.0.1:{port}", "runs": True, **facts}
 
 
-def test_check_says_that_the_log_does_not_answer(run, monkeypatch):
+async def test_log_that_does_not_answer_is_an_error():
     async def inspect(settings):
         await trio.lowlevel.checkpoint()
         raise LogUnavailableError("the cable is out.")
 
-    monkeypatch.setattr(check, "inspect_event_log", inspect)
-    result = run("check")
-    assert (result.exit_code, result.stderr) == (1, "mesaya-ws: the event log does not answer: the cable is out.\n")
+    found = await inspect_log(Settings(), inspect)
+    assert found == Inspection({}, (error("the event log does not answer: the cable is out."),))
 
 
-def test_check_waits_for_the_log_for_a_while_only(run, monkeypatch):
-    monkeypatch.setattr(check, "LOG_TIMEOUT", 0.0)
-
+async def test_log_is_waited_for_for_a_while_only(autojump_clock):
     async def inspect(settings):
         await trio.sleep_forever()
 
-    monkeypatch.setattr(check, "inspect_event_log", inspect)
-    result = run("check")
-    assert (result.exit_code, result.stderr.splitlines()) == (
-        1,
-        ["mesaya-ws: the event log does not answer: no answer within 0 s."],
-    )
+    found = await inspect_log(Settings(), inspect)
+    assert found == Inspection({}, (error("the event log does not answer: no answer within 15 s."),))
+    assert trio.current_time() == LOG_TIMEOUT
 
 
 def test_check_names_settings_without_effect(run, monkeypatch):

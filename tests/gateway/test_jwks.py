@@ -22,6 +22,7 @@ from mesaya_ws.gateway.jwks import (
     PublishedKeys,
 )
 from mesaya_ws.runtime.metrics import Metrics
+from tests.fakes import always
 from tests.issuer import NOW, RULES, Issuer
 from tests.timing import PATIENCE
 
@@ -55,7 +56,8 @@ class AuthService:
             self.open -= 1
         return streamed(self.status, document(*self.issuers))
 
-    def transport(self):
+    async def transport_to(self, url):
+        await trio.lowlevel.checkpoint()
         return httpx.MockTransport(self.answer)
 
 
@@ -71,7 +73,7 @@ class Nothing:
 @asynccontextmanager
 async def following(service):
     """Follow the keys of a service."""
-    keys = PublishedKeys(URL, Metrics(), service.transport)
+    keys = PublishedKeys(URL, Metrics(), service.transport_to)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keys.run)
         with trio.fail_after(10 * KEPT_SECONDS):
@@ -225,7 +227,7 @@ async def test_who_asked_and_is_cancelled_harms_nobody(autojump_clock):
 async def test_bad_answer_changes_nothing(autojump_clock, logged, content, reason):
     answers = [document(OLD), content]
     transport = httpx.MockTransport(lambda _: streamed(200, answers.pop(0) if answers else b""))
-    keys = PublishedKeys(URL, Metrics(), lambda: transport)
+    keys = PublishedKeys(URL, Metrics(), always(transport))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keys.run)
         with trio.fail_after(RETRY_SECONDS / 2):
@@ -241,7 +243,7 @@ async def test_fault_of_a_library_ends_nothing(autojump_clock):
     def explode(_):
         raise RuntimeError("of its own")
 
-    keys = PublishedKeys(URL, Metrics(), lambda: httpx.MockTransport(explode))
+    keys = PublishedKeys(URL, Metrics(), always(httpx.MockTransport(explode)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keys.run)
         await trio.sleep(RETRY_SECONDS * 1.5)

@@ -22,7 +22,7 @@ from mesaya_ws.gateway.platform_api import PlatformApi
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.backend import Backend, restaurant, serving
-from tests.fakes import FakeLog
+from tests.fakes import FakeLog, always
 from tests.support.instance import a_feed, written
 from tests.timing import PATIENCE, check_best_of
 
@@ -37,7 +37,9 @@ class Instance:
     ) -> None:
         self.log = log
         self.metrics = Metrics()
-        self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, transport, **options)
+        if transport is not None:
+            options["transport_to"] = always(transport)
+        self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, **options)
         self.feed = a_feed(seconds=1e9, max_bytes=1 << 30, request_parent=self.api.request_parent)
         self.live = trio.Event()
         self._received = trio.Event()
@@ -294,12 +296,12 @@ async def test_whatever_is_thrown_only_its_question_ends(autojump_clock: MockClo
     assert logged[1]["event"] == "the platform's API answers again"
 
 
-async def test_a_client_that_cannot_be_made_ends_nothing(monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]):
-    def fail(_: str) -> None:
+async def test_a_client_that_cannot_be_made_ends_nothing(logged: list[EventDict]):
+    async def fail(_: str) -> httpx.AsyncBaseTransport:
+        await trio.lowlevel.checkpoint()
         raise FileNotFoundError("no authorities")
 
-    monkeypatch.setattr(platform_api, "transport_to", fail)
-    async with running("https://127.0.0.1:9/api", pause=0.02) as instance:
+    async with running("https://127.0.0.1:9/api", pause=0.02, transport_to=fail) as instance:
         await instance.table("t", "s")
         await instance.until(lambda: instance.metrics.questions.get("failed", 0) >= 2)
     assert logged[0]["reason"] == "no authorities"

@@ -7,7 +7,6 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.session.commands import Command, Delay, TooManyAppendsError
-from mesaya_ws.gateway import resting_appends
 from mesaya_ws.gateway.appends import MAX_PER_SESSION
 from mesaya_ws.gateway.resting_appends import RestingAppends
 
@@ -77,12 +76,11 @@ async def test_highest_of_those_that_rest_is_appended_and_all_are_answered_once(
     assert resting.waiting == 0
 
 
-async def test_more_than_may_rest_are_answered_at_once(monkeypatch):
+async def test_more_than_may_rest_are_answered_at_once():
     client = Client()
-    resting = RestingAppends(Log())
+    resting = RestingAppends(Log(), max_waiting=MAX_PER_SESSION)
     for rank in range(MAX_PER_SESSION + 1):
         resting.append(client, mark(rank))
     assert client.answers == [b"%d %s" % (MAX_PER_SESSION, TooManyAppendsError.__name__.encode())]
-    monkeypatch.setattr(resting_appends, "MAX_WAITING", MAX_PER_SESSION)
     resting.append(client, mark(1, purpose="another"))
     assert client.answers[-1] == b"1 LogUnavailableError"

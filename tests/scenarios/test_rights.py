@@ -331,16 +331,20 @@ def test_client_that_is_ahead_of_this_instance_has_the_rights_of_where_it_is():
     assert (refused["type"], refused["code"], refused["channel"]) == ("error", "unauthorized", RESERVATIONS)
 
 
-def test_refusal_of_a_position_does_not_depend_on_what_was_published_on_the_channel(monkeypatch):
+class Unchecked:
+    """Stands for what is known of positions, where none may be checked."""
+
+    def check(self, *given):
+        raise AssertionError("the time of the answer would say whether there is anything")
+
+
+def test_refusal_of_a_position_does_not_depend_on_what_was_published_on_the_channel():
     platform = Platform()
     platform.owner("R", "u")
     position = platform.feed.position(parsed(RESERVATIONS))
     platform.reservation("R")
 
-    def looked(*given):
-        raise AssertionError("the time of the answer would say whether there is anything")
-
-    monkeypatch.setattr(type(platform.feed.coverage), "check", looked)
+    platform.feed.coverage = Unchecked()
     [refused] = ask(platform.client(signed("x")), channel=RESERVATIONS, position=position)
     assert refused["code"] == "unauthorized"
 

@@ -10,8 +10,6 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.platform.topics import REVOCATIONS
-from mesaya_ws.gateway import serve as gateway
 from mesaya_ws.gateway.serve import serve
 from mesaya_ws.settings import Settings
 from mesaya_ws.workers.metrics_files import MetricsDirectory
@@ -59,7 +57,7 @@ class Parent:
 
 @pytest.fixture
 def log(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)  # where the embedded log of presence and the state are
+    monkeypatch.chdir(tmp_path)  # where the embedded logs of presence and revocations, and the state, are
     return FakeLog()
 
 
@@ -122,8 +120,7 @@ async def test_worker_that_relieves_accepts_only_after_it_has_caught_up(worker, 
         await parent.until_it_accepts()
 
 
-async def test_worker_that_relieves_accepts_only_after_it_has_read_the_keys_of_the_issuer(worker, monkeypatch):
-    monkeypatch.setattr(gateway, "open_revocation_log", lambda settings: FakeLog((REVOCATIONS,)).open())
+async def test_worker_that_relieves_accepts_only_after_it_has_read_the_keys_of_the_issuer(worker):
     is_asked, may_answer = trio.Event(), trio.Event()
 
     async def answer(stream):

@@ -260,22 +260,27 @@ async def test_the_answer_survives_a_client_that_goes_on_sending():
 # Clients that leave, or wait
 
 
-async def test_a_client_that_says_nothing_and_leaves():
-    served = Served(echo)
+async def test_a_client_that_says_nothing_and_leaves_asks_nothing():
+    async def note(scope, receive, send):
+        asked.append(scope["path"])
+
+    asked = []
+    served = Served(note)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(served.run)
         await served.client.aclose()
         with trio.fail_after(PATIENCE):
             await served.ended.wait()
+    assert asked == []
 
 
-async def test_a_client_that_leaves_before_its_answer():
+async def test_a_client_that_leaves_before_its_answer_is_no_fault(caplog):
     async def late(scope, receive, send):
         await gate.wait()
-        for _ in range(3):
-            await respond(send, 200, b"too late")
+        await respond(send, 200, b"too late")
+        answered.set()
 
-    gate = trio.Event()
+    gate, answered = trio.Event(), trio.Event()
     served = Served(late)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(served.run)
@@ -285,6 +290,8 @@ async def test_a_client_that_leaves_before_its_answer():
         gate.set()
         with trio.fail_after(PATIENCE):
             await served.ended.wait()
+    assert answered.is_set()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
@@ -333,7 +340,10 @@ async def test_cancellation_does_not_wait_for_a_client_that_reads_nothing():
             await written.wait()
             await trio.testing.wait_all_tasks_blocked(0.05)
             nursery.cancel_scope.cancel()
-        await client.aclose()
+        async with client:
+            sent = b"".join([part async for part in client])
+    assert sent.startswith(b"HTTP/1.1 200 ")
+    assert len(sent) > 100_000, "what had been sent arrives"
 
 
 # Faults of ours
