@@ -105,7 +105,7 @@ class Holds:
             hold = self._live(said.id)
             match said:
                 case Claim():
-                    self._rules.on_claim(said, self._feed)
+                    self._rules.on_claim(said, self._feed.known)
                     if hold is not None and hold.token == record.offset:
                         self._await_end(hold)
                     if hold is not None:

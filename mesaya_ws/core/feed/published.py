@@ -193,11 +193,14 @@ class Published:
     def freshness(self) -> Fresh:
         """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
 
-        `asOf` is None while nothing is known of that. `lag` is how many records are known to be in the log but not
-        processed yet, those that cannot be had now among them; `live` is as said of the feed.
+        `asOf` is None while nothing is known of that; `live` and `lag` are as said of the feed.
         """
-        lag = self._merge.remaining + self.progress.withheld
-        return {"live": self.live, "asOf": self._watermark.as_of or None, "lag": lag}
+        return {"live": self.live, "asOf": self._watermark.as_of or None, "lag": self.lag}
+
+    @property
+    def lag(self) -> int:
+        """How many records are known to be in the log but not processed yet, those that cannot be had now included."""
+        return self._merge.remaining + self.progress.withheld
 
     def lags(self) -> Mapping[Source, int]:
         """Return how many records of each source are known but not processed; without those that cannot be had."""

@@ -1,11 +1,12 @@
 """What the people of a restaurant acknowledge: the first of them counts, on all devices."""
 
 from mesaya_ws.core.access.channels import parse_channel, restaurant_channel
-from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.access.rights import Action
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.acknowledgements import Ack, ack_record
 from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.rights import has_right
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.views.acknowledgements import acknowledgement_shown
 from mesaya_ws.core.wire import codes
@@ -21,12 +22,7 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
     id, identity, feed = message.reservationId, session.identity, session.feed
     restaurant = feed.known.restaurant_of("reservation", id)
     channel = None if restaurant is None else parse_channel(restaurant_channel(restaurant, "reservations"))
-    if (
-        restaurant is None
-        or identity is None
-        or channel is None
-        or not may(identity, Action.ACKNOWLEDGE, channel, feed.known.facts)
-    ):
+    if restaurant is None or identity is None or channel is None or not has_right(session, Action.ACKNOWLEDGE, channel):
         raise MessageError(codes.UNAUTHORIZED, "The reservation is not one of your restaurant's.", id=message.id)
 
     def answer(result: AppendResult) -> bytes:

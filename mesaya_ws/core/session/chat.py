@@ -16,7 +16,7 @@ from typing import Any
 from attrs import evolve
 
 from mesaya_ws.core.access.channels import CONVERSATION, Channel, parse_channel
-from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.access.rights import Action
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.chat_records import (
     ADMIN,
@@ -38,6 +38,7 @@ from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Appended, Partition
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.session.commands import AppendResult, Command, Delay, TooManyAppendsError
+from mesaya_ws.core.session.rights import has_right
 from mesaya_ws.core.session.sender_limits import UNANSWERED
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
@@ -81,9 +82,9 @@ class _Request:
             raise self.error(codes.BAD_CHANNEL, f"There is no conversation {message.channel[:200]!r}.")
         action = Action.BLOCK if isinstance(message, Block) else Action.SPEAK
         # Before the feed is live, the log may still say whose restaurant it is.
-        if identity is None or (feed.live and not may(identity, action, channel, feed.known.facts)):
+        if identity is None or (feed.live and not has_right(session, action, channel)):
             sentence = f"The conversation {message.channel!r} is not yours."
-            if action is Action.BLOCK and may(identity, Action.SPEAK, channel, feed.known.facts):
+            if action is Action.BLOCK and has_right(session, Action.SPEAK, channel):
                 sentence = "Only the restaurant can block."
             raise self.error(codes.UNAUTHORIZED, sentence)
         if not feed.live:

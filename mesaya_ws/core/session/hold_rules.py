@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from attrs import define, field
 
-from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.feed.known import Known
 from mesaya_ws.core.interactions.hold import Granted, Hold, Refused
 from mesaya_ws.core.interactions.hold_records import ABANDONED, MAX_TABLES, Claim, Release, Slot, hold_record
 from mesaya_ws.core.log.log_clock import LogClock
@@ -103,7 +103,7 @@ class HoldRules:
 
     # Claims
 
-    def claim(self, message: SelectTables, user: str, feed: Published) -> Claim:
+    def claim(self, message: SelectTables, user: str, known: Known) -> Claim:
         """Return the claim that a message makes for a user. Raises `MessageError`."""
 
         def error(code: codes.ErrorCode, sentence: str) -> MessageError:
@@ -116,10 +116,10 @@ class HoldRules:
             type(each) is str and IDENTIFIER.fullmatch(each) for each in tables
         ):
             raise error(codes.BAD_MESSAGE, f"tableIds must be a list of 1 to {MAX_TABLES} ids.")
-        if not feed.known.facts.has_restaurant(message.restaurantId):
+        if not known.facts.has_restaurant(message.restaurantId):
             raise error(codes.UNKNOWN_RESTAURANT, f"No restaurant {message.restaurantId!r} is known.")
         for table in tables:
-            if feed.known.restaurant_of("table", table) not in (None, message.restaurantId):
+            if known.restaurant_of("table", table) not in (None, message.restaurantId):
                 raise error(codes.NOT_FOUND, f"The restaurant has no table {table!r}.")
         try:
             slot = _slot(message.from_, message.to)
@@ -129,24 +129,25 @@ class HoldRules:
         lease = max(1, round(self.seconds * 1000))
         return Claim(message.holdId, message.restaurantId, ids, slot, user, lease, self.replica, self.next_n())
 
-    def answer_at_once(self, claim: Claim, feed: Published) -> Answer | None:
+    def answer_at_once(self, claim: Claim, known: Known, *, lag: int) -> Answer | None:
         """Return what a claim comes to as far as that is known before it is in the log; None: it is not.
 
         Others would be refused anyway, so that a rush for one table is a few records. It takes an instance that has
-        read all there is, and knows the time of the log from both sides: one that is late can only be late to grant.
+        read all there is (`lag`, of its feed), and knows the time of the log from both sides: one that is late can only
+        be late to grant.
         """
-        match feed.known.holds.outcome(claim.id):
+        match known.holds.outcome(claim.id):
             case Granted(hold) if hold.user == claim.user and hold.ended is None:
                 if not self._is_sure(hold, claim):
                     return None
                 self._confirmed(claim, hold)
                 return self._selected(hold)
             case Granted() | Refused():
-                return self.outcome(claim.id, claim.user, feed)
+                return self.outcome(claim.id, claim.user, known)
         latest = self.log_clock.latest(round(self.clock() * 1000))
-        if latest is None or feed.freshness()["lag"]:
+        if latest is None or lag:
             return None
-        foreign = [hold for hold in feed.known.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
+        foreign = [hold for hold in known.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
         until = max((hold.until for hold in foreign), default=0)
         return self._conflict(until) if until - latest > SURE_MS else None
 
@@ -160,9 +161,9 @@ class HoldRules:
             and self.log_time() < hold.until
         )
 
-    def outcome(self, id: str, user: str, feed: Published) -> Answer | None:
+    def outcome(self, id: str, user: str, known: Known) -> Answer | None:
         """Return what the first claim with that id has come to; None if nothing is known of it."""
-        match feed.known.holds.outcome(id):
+        match known.holds.outcome(id):
             case Granted(hold) if hold.user != user:
                 return Answer("error", {}, codes.CONFLICT, "The hold with this id is somebody else's.")
             case Granted(hold):
@@ -187,16 +188,16 @@ class HoldRules:
 
     # Claims whose askers wait, or do not wait any more
 
-    def asked(self, claim: Claim, feed: Published) -> None:
+    def asked(self, claim: Claim, known: Known) -> None:
         """Note that somebody waits for the outcome of a claim; `answered` or `unanswered` is called when that ends."""
         key = _key(claim)
-        is_held = _live(claim, feed) is not None and key not in self._unanswered
+        is_held = _live(claim, known) is not None and key not in self._unanswered
         self._waiting.setdefault(key, {})[claim.n] = is_held
 
-    def answered(self, claim: Claim, feed: Published) -> None:
+    def answered(self, claim: Claim, known: Known) -> None:
         """Note that its asker has the outcome."""
         self._wait_no_more(claim)
-        match feed.known.holds.outcome(claim.id):
+        match known.holds.outcome(claim.id):
             case Granted(hold):
                 self._confirmed(claim, hold)
 
@@ -207,19 +208,19 @@ class HoldRules:
         waiting = self._waiting.get(key, {})
         waiting.update(dict.fromkeys(waiting, True))
 
-    def unanswered(self, claim: Claim, feed: Published) -> None:
+    def unanswered(self, claim: Claim, known: Known) -> None:
         """Note that the asker does not wait any more; who has the hold without it keeps it."""
         key = _key(claim)
         if not self._wait_no_more(claim):
             self._unanswered[key] = max(claim.n, self._unanswered.pop(key, -1))
             if len(self._unanswered) > MAX_UNANSWERED:
                 del self._unanswered[next(iter(self._unanswered))]
-        self.on_claim(claim, feed)
+        self.on_claim(claim, known)
 
-    def on_claim(self, claim: Claim, feed: Published) -> None:
+    def on_claim(self, claim: Claim, known: Known) -> None:
         """Take a claim back that has been read, if it is of this replica, has won, and nobody waits for it."""
         key = _key(claim)
-        unanswered, hold = self._unanswered.get(key), _live(claim, feed)
+        unanswered, hold = self._unanswered.get(key), _live(claim, known)
         if unanswered is None or hold is None or key in self._waiting:
             return
         n = hold.attached.get(claim.replica)
@@ -240,9 +241,9 @@ def _key(claim: Claim) -> _Key:
     return claim.replica, claim.id, claim.user
 
 
-def _live(claim: Claim, feed: Published) -> Hold | None:
+def _live(claim: Claim, known: Known) -> Hold | None:
     """Return the live hold of that id, if it is the user's."""
-    match feed.known.holds.outcome(claim.id):
+    match known.holds.outcome(claim.id):
         case Granted(hold) if hold.id == claim.id and hold.user == claim.user and hold.ended is None:
             return hold
     return None

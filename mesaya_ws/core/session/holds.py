@@ -5,12 +5,13 @@ What may be claimed, `hold_rules` says; who wins, the log does (`core.interactio
 
 from mesaya_ws.core.access.channels import parse_channel, restaurant_channel
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.access.rights import Action
 from mesaya_ws.core.interactions.hold import Granted, Hold
 from mesaya_ws.core.interactions.hold_records import RELEASED, Release, hold_record
 from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.hold_rules import Answer, released
+from mesaya_ws.core.session.rights import has_right
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
@@ -21,20 +22,20 @@ from mesaya_ws.core.wire.messages import Id, MessageError, ReleaseTables, Select
 def select_tables(session: Session, message: SelectTables) -> Command | bytes:
     """Return the claim that is to be appended for a client, or the frame of the answer. Raises `MessageError`."""
     identity, feed, rules = _identity(session, message.id), session.feed, session.holds
-    if not _may(identity, Action.HOLD, message.restaurantId, session):
+    if not _may(session, Action.HOLD, message.restaurantId):
         raise MessageError(codes.UNAUTHORIZED, "Tables are held by who is signed in.", id=message.id)
-    claim = rules.claim(message, identity.user, feed)
-    if (known := rules.answer_at_once(claim, feed)) is not None:
+    claim = rules.claim(message, identity.user, feed.known)
+    if (known := rules.answer_at_once(claim, feed.known, lag=feed.lag)) is not None:
         return frame(known, message.id)
     _count(session, identity, message.id)
-    rules.asked(claim, feed)
+    rules.asked(claim, feed.known)
 
     def answer(result: AppendResult) -> bytes:
-        outcome = rules.outcome(claim.id, claim.user, feed) if isinstance(result, Appended) else None
+        outcome = rules.outcome(claim.id, claim.user, feed.known) if isinstance(result, Appended) else None
         if outcome is None or not session.is_of(claim.user):
-            rules.unanswered(claim, feed)
+            rules.unanswered(claim, feed.known)
         else:
-            rules.answered(claim, feed)
+            rules.answered(claim, feed.known)
         return _failed(result, message.id) if outcome is None else frame(outcome, message.id)
 
     return Command(hold_record(claim), answer, is_read_back=True)
@@ -55,7 +56,7 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
         hold = outcome.hold
         if hold.user != by:
             by = None
-            if not _may(identity, Action.RELEASE, hold.restaurant, session):
+            if not _may(session, Action.RELEASE, hold.restaurant):
                 raise unknown
         if hold.ended is not None:
             return frame(released(hold), message.id)
@@ -102,9 +103,9 @@ def _identity(session: Session, id: Id) -> Identity:
     return session.identity
 
 
-def _may(identity: Identity, action: Action, restaurant: str, session: Session) -> bool:
+def _may(session: Session, action: Action, restaurant: str) -> bool:
     channel = parse_channel(restaurant_channel(restaurant, "tables"))
-    return channel is not None and may(identity, action, channel, session.feed.known.facts)
+    return channel is not None and has_right(session, action, channel)
 
 
 def _count(session: Session, identity: Identity, id: Id) -> None:

@@ -8,13 +8,14 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.messages import MessageError
 
 
+def has_right(session: Session, action: Action, channel: Channel) -> bool:
+    """Return whether the client of `session` may do that on a channel, by what is known now."""
+    return may(session.identity, action, channel, session.feed.known.facts)
+
+
 def may_see(session: Session, channel: Channel) -> bool:
     """Return whether the client of `session` may subscribe to a channel now."""
-    return (
-        not is_private(channel.kind.name)
-        or not session.limits.auth
-        or may(session.identity, Action.SUBSCRIBE, channel, session.feed.known.facts)
-    )
+    return not is_private(channel.kind.name) or not session.limits.auth or has_right(session, Action.SUBSCRIBE, channel)
 
 
 def may_become_open(session: Session, channel: Channel, position: str | None) -> bool:

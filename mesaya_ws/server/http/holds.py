@@ -77,25 +77,25 @@ class _Desk:
         _require_id("user", asked.user)
         message = SelectTables(asked.restaurantId, asked.tableIds, asked.holdId, from_=asked.from_, to=asked.to)
         try:
-            return self.rules.claim(message, asked.user, self.feed)._replace(replica=self.replica)
+            return self.rules.claim(message, asked.user, self.feed.known)._replace(replica=self.replica)
         except MessageError as error:
             raise ApiError(_ERRORS[error.error], error.sentence) from None
 
     async def decide(self, claim: Claim) -> Answer:
         """Return what a claim has come to, once it is read back; one that nobody learns of is taken back."""
-        if (known := self.rules.answer_at_once(claim, self.feed)) is not None:
+        if (known := self.rules.answer_at_once(claim, self.feed.known, lag=self.feed.lag)) is not None:
             return known
-        self.rules.asked(claim, self.feed)
+        self.rules.asked(claim, self.feed.known)
         outcome = None
         try:
             result = await self._append(hold_record(claim))
             if isinstance(result, Appended):
-                outcome = self.rules.outcome(claim.id, claim.user, self.feed)
+                outcome = self.rules.outcome(claim.id, claim.user, self.feed.known)
         finally:
             if outcome is None:
-                self.rules.unanswered(claim, self.feed)
+                self.rules.unanswered(claim, self.feed.known)
             else:
-                self.rules.answered(claim, self.feed)
+                self.rules.answered(claim, self.feed.known)
         if outcome is None:
             raise _error(result)
         return outcome

@@ -295,12 +295,12 @@ def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):
     assert received(session)[0]["code"] == "unavailable"
     place.log.append(command.record.topic, command.record.value, command.record.key)
     replica.read()
-    replica.holds.on_claim(place.records()[0], replica.feed)
+    replica.holds.on_claim(place.records()[0], replica.feed.known)
     replica.append_proposed()
     place.settle()
     assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
     assert replica.feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
-    replica.holds.on_claim(place.records()[0], replica.feed)
+    replica.holds.on_claim(place.records()[0], replica.feed.known)
     assert replica.proposed == [], "once"
 
 
@@ -317,7 +317,7 @@ def turn_up(place, replica, command):
     """Let the log show a claim that its instance has given up, and the instance see that it has."""
     place.log.append(command.record.topic, command.record.value, command.record.key)
     replica.read()
-    replica.holds.on_claim(place.records()[-1], replica.feed)
+    replica.holds.on_claim(place.records()[-1], replica.feed.known)
 
 
 @pytest.fixture
@@ -454,7 +454,7 @@ def test_retry_is_answered_with_the_hold_and_keeps_it_whatever_the_first_instanc
     select(again)
     second.append()
     first.read()
-    first.holds.on_claim(place.records()[0], first.feed)
+    first.holds.on_claim(place.records()[0], first.feed.known)
     first.append_proposed()
     place.settle()
     assert [each["type"] for each in received(again)] == ["selected"]
@@ -470,7 +470,7 @@ def test_retry_to_the_same_instance_waits_again(place):
     place.log.append(command.record.topic, command.record.value, command.record.key)
     select(session)
     replica.read()
-    replica.holds.on_claim(place.records()[0], replica.feed)
+    replica.holds.on_claim(place.records()[0], replica.feed.known)
     assert replica.proposed == []
     place.settle()
     assert received(session)[0]["type"] == "selected"
@@ -482,7 +482,7 @@ def test_claims_that_nobody_waits_for_are_remembered_within_a_bound(place):
     [(_, command)] = place.replicas[0].services.commands
     claim = read_hold_record(Record(HOLDS, 0, 0, 0, None, command.record.value))
     for number in range(MAX_UNANSWERED + 2):
-        rules.unanswered(claim._replace(id=f"n{number}"), place.replicas[0].feed)
+        rules.unanswered(claim._replace(id=f"n{number}"), place.replicas[0].feed.known)
     assert len(rules._unanswered) == MAX_UNANSWERED
     assert [("a", id, "u1") in rules._unanswered for id in ("n1", "n2")] == [False, True]
 
@@ -548,7 +548,7 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
     def take_back(replica):
         def on_record(record, _):
             if record.topic == HOLDS and isinstance(claim := read_hold_record(record), Claim):
-                replica.holds.on_claim(claim, replica.feed)
+                replica.holds.on_claim(claim, replica.feed.known)
 
         replica.report = on_record
 

@@ -167,7 +167,7 @@ async def test_claim_that_is_given_up_is_taken_back_when_it_turns_up(desk):
         nursery.cancel_scope.cancel()
     desk.pending = pending
     desk.place.settle()
-    desk.replica.holds.on_claim(desk.place.records()[0], desk.replica.feed)
+    desk.replica.holds.on_claim(desk.place.records()[0], desk.replica.feed.known)
     desk.replica.append_proposed()
     desk.place.settle()
     assert desk.hold().ended is Ended.ABANDONED
