@@ -13,7 +13,7 @@ The shutdown, from the moment when the role sets `stopping`:
 A second signal cancels everything at once.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from secrets import token_hex
@@ -24,19 +24,15 @@ import trio
 from attrs import evolve
 
 from mesaya_ws import __version__
-from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import LogEvent
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
-from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
+from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.eventlog import open_event_log, open_presence_log, open_revocation_log, open_state_log
-from mesaya_ws.eventlog.availability import Availability
-from mesaya_ws.gateway.checkpoints import RETRY_INTERVAL, Checkpoints
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
+from mesaya_ws.gateway.following import follow
 from mesaya_ws.gateway.identity_tasks import IdentityTasks, build_identities
 from mesaya_ws.gateway.ingest import ingest
 from mesaya_ws.gateway.services import Services, build, gauges
-from mesaya_ws.gateway.state import State
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.logs import get_logger
@@ -143,7 +139,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
     """Start the tasks that carry the log to the feed, from the newest checkpoint on if there is one."""
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
-    nursery.start_soon(_follow, event_log, checkpoints, services.state, feed, followed(services.settings), deliver.send)
+    nursery.start_soon(follow, event_log, checkpoints, services.state, feed, followed(services.settings), deliver.send)
     nursery.start_soon(
         ingest,
         events,
@@ -229,56 +225,6 @@ async def _accept(
             for listener in listeners:
                 accept = partial(serve_listeners, is_shared=role.shares_port)
                 accepting.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.free_slots)
-
-
-async def _begin(
-    event_log: EventLog,
-    checkpoints: Checkpoints | None,
-    state: State,
-    topics: Collection[str],
-    deliver: Callable[[LogEvent], Awaitable[None]],
-) -> Mapping[Partition, PartitionPosition]:
-    """Begin where the state on disk stands, or else with the newest checkpoint; return from where to read the log on.
-
-    The checkpoint goes first where the log has dropped records that come after the state. It waits for a log that does
-    not answer, with the events of an outage to `deliver`.
-    """
-    availability = Availability()
-    while True:
-        try:
-            stored = await state.stored(event_log, topics)
-            cut = None if stored is None else stored.head.cut
-            misses = cut is not None and cut.with_gaps(await event_log.extents(skip_refused=True)) != cut
-            break
-        except LogUnavailableError as error:
-            for event in availability.changes(str(error)):
-                await deliver(event)
-            await trio.sleep(RETRY_INTERVAL)
-    for event in availability.changes(None):
-        await deliver(event)
-    if misses and checkpoints is not None and (start := await checkpoints.restore(deliver)) is not BEGINNING:
-        return start
-    if stored is not None and await state.resume(stored):
-        return stored.head.cut.places
-    return BEGINNING if checkpoints is None or misses else await checkpoints.restore(deliver)
-
-
-async def _follow(
-    event_log: EventLog,
-    checkpoints: Checkpoints | None,
-    state: State,
-    feed: Feed,
-    topics: Collection[str],
-    deliver: Callable[[LogEvent], Awaitable[None]],
-) -> None:
-    """Follow the log from where to begin, and write the state and new checkpoints."""
-    await trio.to_thread.run_sync(state.open)
-    start = await _begin(event_log, checkpoints, state, topics, deliver)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(state.run)
-        if checkpoints is not None:
-            nursery.start_soon(checkpoints.run)
-        await event_log.follow(deliver, start, lambda: feed.paused)
 
 
 def _within_file_limits(settings: Settings, allow: Callable[[int], int]) -> tuple[Settings, str]:
