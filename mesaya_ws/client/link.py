@@ -55,8 +55,10 @@ class Link:
     """Cancelled to take the WebSocket in use from its task."""
     _closed: trio.Event = Factory(trio.Event)
     """Set when the WebSocket in use has been closed."""
-    _connecting: trio.Nursery = field(init=False)
+    _tasks: trio.Nursery = field(init=False)
     """The tasks that connect: one, and a second one while the session moves."""
+    _is_connecting: bool = False
+    """Whether one of them does, from before its first attempt until its WebSocket is in use: then no other one does."""
     _failures: int = 0
 
     @property
@@ -68,8 +70,8 @@ class Link:
         """Stay connected, and `talk` on each WebSocket, until the gateway refuses for good; return how it does."""
         self._talk = talk
         try:
-            async with trio.open_nursery() as self._connecting:
-                self._connecting.start_soon(self._connect)
+            async with trio.open_nursery() as self._tasks:
+                self.move()
         except* RefusedError as group:
             refused = first(group)
         else:
@@ -83,8 +85,10 @@ class Link:
                 await self._websocket.send_message(orjson.dumps(message).decode())
 
     def move(self) -> None:
-        """Open another connection; while that is being opened, this one is still used."""
-        self._connecting.start_soon(self._connect)
+        """Open a connection, unless that is under way; one that is in use still is, until the other one is open."""
+        if not self._is_connecting:
+            self._is_connecting = True
+            self._tasks.start_soon(self._connect)
 
     def on_welcome(self) -> None:
         """Retry soon after this connection: the gateway has answered."""
@@ -108,16 +112,17 @@ class Link:
                 await self._closed.wait()
 
     async def _connect(self) -> None:
-        """Connect, and reconnect, until another task has taken over.
+        """Connect, and reconnect, until another task has taken over, or does so already.
 
         Raises `RefusedError` when another attempt is pointless.
         """
-        before = self._websocket
-        while self._websocket in (None, before):
+        while True:
+            was_in_use = False
             try:
                 token = await self.credentials.token_now()
                 timeout = self.timings.connect_timeout
                 async with open_connection(self.url, self.tls, token, timeout=timeout) as websocket:
+                    was_in_use = True
                     await self._use(websocket)
                     return
             except* RefusedError as group:
@@ -131,6 +136,9 @@ class Link:
                     error = first(group)
                     reason = str(error) if isinstance(error, NotConnectedError) else "the connection broke"
                     self.notify(Disconnected(reason))
+            if was_in_use and self._is_connecting:
+                return
+            self._is_connecting = True
             # Full jitter: the clients of one instance must not come back all at once.
             longest = min(self.timings.max_backoff, 0.5 * 2 ** min(self._failures, 10))
             self._failures += 1
@@ -145,6 +153,7 @@ class Link:
             async with self._in_use:
                 with trio.CancelScope() as scope:
                     self._scope, self._websocket, self._closed = scope, websocket, closed
+                    self._is_connecting = False
                     try:
                         await self._talk(websocket)
                     except* RefusedError:

@@ -1,12 +1,13 @@
 """A session that moves to another instance misses nothing, and repeats nothing."""
 
 from contextlib import suppress
+from itertools import count
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from mesaya_ws.client.session import RefusedError
+from mesaya_ws.client.session import Disconnected, RefusedError
 from tests.support.scripted_gateway import CHANNEL, REFUSED, Gateway, connect, event, receive, say
 from tests.timing import PATIENCE
 
@@ -145,3 +146,42 @@ async def test_instance_that_closes_before_the_move_is_replaced():
         await session.subscribe(CHANNEL)
         with trio.fail_after(PATIENCE):
             assert [(await anext(session)).data for _ in range(99)] == list(range(1, 100))
+
+
+async def test_session_whose_connection_ends_during_its_move_dials_no_third_one():
+    async def first(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="going_away", within=5.0)
+        await say(websocket, type="going_away", within=5.0)
+        await dialled.wait()
+        await websocket.aclose(1012)
+
+    async def second(websocket, received):
+        await receive(websocket, received)
+        for number in count(1):
+            await say(websocket, **event(number))
+            await receive(websocket, received)
+
+    class Slow(Gateway):
+        """Accepts the second one only when the first has ended, and the session has had the time to dial again."""
+
+        async def _serve(self, request):
+            requests.append(request)
+            if len(requests) == 2:
+                dialled.set()
+                await ended.wait()
+            await super()._serve(request)
+
+    def notify(notice):
+        if isinstance(notice, Disconnected):
+            ended.set()
+
+    requests, dialled, ended = [], trio.Event(), trio.Event()
+    async with Slow(first, second).serving() as url, connect(url, notify=notify) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            # What was dialled in between has been met by the gateway when this is answered.
+            for number in range(1, 20):
+                assert (await anext(session)).data == number
+                await session.unsubscribe("another channel")
+    assert len(requests) == 2

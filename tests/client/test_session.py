@@ -150,6 +150,26 @@ async def test_session_that_ends_closes_with_1000():
     assert ends == [1000]
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1012])
+async def test_session_that_something_between_has_closed_goes_on(code):
+    async def closed(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, **event(1))
+        await websocket.aclose(code)
+
+    async def open_again(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    gateway = Gateway(closed, open_again)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert [(await anext(session)).data for _ in range(2)] == [1, 2]
+    assert gateway.received[1][0]["position"] == "p1"
+
+
 async def test_session_that_was_refused_closes_with_1000():
     ends = []
 

@@ -24,7 +24,13 @@ class ErrorCode:
     meaning: str
 
 
-NORMAL = CloseCode(1000, "normal", "The client asked for the end.", reconnect=False)
+NORMAL = CloseCode(
+    1000,
+    "normal",
+    "The client asked for the end. Where it did not, something between has closed: the service sends this as an answer "
+    "alone.",
+    reconnect=True,
+)
 UNSUPPORTED_DATA = CloseCode(
     1003, "unsupported_data", "A binary frame came; messages are JSON in text frames.", reconnect=False
 )

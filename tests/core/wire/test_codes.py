@@ -34,4 +34,4 @@ def test_an_error_code_is_a_word_and_says_what_it_means(error):
 def test_who_did_nothing_wrong_may_come_back():
     again = {close.name for close in CLOSE_CODES.values() if close.reconnect}
     ours = {"internal_error", "service_restart", "try_again_later", "message_timeout"}
-    assert again == {"abnormal", "slow", "ping_timeout", *ours}
+    assert again == {"normal", "abnormal", "slow", "ping_timeout", *ours}
