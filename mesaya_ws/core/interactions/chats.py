@@ -5,7 +5,7 @@
 | of a conversation | see `conversation`; if it changes something, the conversation is the latest of its inboxes |
 | `erased` | all that the user has said until then is forgotten, and the name is not shown beside it |
 | any, at a time | what was said more than `KEPT` before it is forgotten, and conversations without a record since |
-| any, more than `CLOCK_ERROR` earlier than one before it | the clock was wrong: what is old follows from this time |
+| any, more than `CLOCK_ERROR` earlier than one before it | the clock was wrong: see `chat_clock` |
 
 They are in the state store (`conversation_table`), and in memory only from when they change until that is
 committed. Without a store all are in memory, up to `max_bytes`: past that, those that were quiet for longest are
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.interactions.chat_capture import ChatCapture
+from mesaya_ws.core.interactions.chat_clock import ChatClock
 from mesaya_ws.core.interactions.chat_message import ChatMessage
 from mesaya_ws.core.interactions.chat_messages import MESSAGES
 from mesaya_ws.core.interactions.chat_records import (
@@ -31,7 +32,7 @@ from mesaya_ws.core.interactions.chat_records import (
     Said,
 )
 from mesaya_ws.core.interactions.chat_sweeping import SWEEPING, SWEPT_AT_ONCE, Sweeping
-from mesaya_ws.core.interactions.conversation import KEPT, Conversation
+from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.conversation_table import CONVERSATIONS, HOT, ConversationTable
 from mesaya_ws.core.interactions.erased_users import ERASED, ErasedUsers
 from mesaya_ws.core.interactions.message_counts import COUNTS
@@ -44,11 +45,8 @@ MAX_BYTES = 256 * 1024 * 1024
 LOOKED_AT_AT_ONCE = 100
 """Conversations and messages that are looked at in one step after the log has lost its end."""
 
-CLOCK_ERROR = 24 * 60 * 60 * 1000
-"""Milliseconds by which append times may go back without saying that the log's clock was wrong."""
-
 CLOCK = "chat/clock"
-"""The table of one row: the latest append time, and what is given out next."""
+"""The table of one row: the time, what is given out next, and where time has gone back."""
 
 ON_DISK = frozenset({CONVERSATIONS, MESSAGES, COUNTS})
 """Tables whose rows are read when they are needed."""
@@ -95,8 +93,9 @@ class Chats:
         self.erased = ErasedUsers(tracking.table(ERASED))
         self._sweeping = Sweeping(self.conversations.messages, tracking.table(SWEEPING))
         self._tracked_clock = tracking.table(CLOCK)
-        # The time as the append times have it, and what is given out next.
-        self._now = self.next_place = 0
+        self._clock = ChatClock()
+        self.next_place = 0
+        """What is given out next."""
         self.pending: list[Iterator[None]] = []
         """What is still to be done of the last record, in steps, before another one."""
 
@@ -105,11 +104,6 @@ class Chats:
         """About how much memory is taken by what is not only in the store."""
         return self.conversations.bytes
 
-    @property
-    def _since(self) -> int:
-        """The time from which on it is known what was said."""
-        return self._now - KEPT
-
     def draft(self) -> "Chats":
         """Return chats that know the same of every conversation, for one record that is not to change these.
 
@@ -117,15 +111,15 @@ class Chats:
         """
         draft = Chats(self._max_bytes, original=self)
         draft.erased, draft.forgot = self.erased.draft(Tracked()), self.forgot
-        draft._now, draft.next_place = self._now, self.next_place
+        draft._clock, draft.next_place = self._clock.copy(), self.next_place
         return draft
 
     def get(self, key: ConversationKey) -> Conversation | None:
         """Return what is known of a conversation."""
         known = self.conversations.get(key)
-        if known is None or known.last_at < self._since:
+        if known is None or known.last_at < (since := self._clock.since(known.place)):
             return None
-        known.forget(self._since)
+        known.forget(since)
         return known
 
     def apply(self, said: ChatRecord, partition: int, offset: int, at: int) -> Change | None:
@@ -133,9 +127,7 @@ class Chats:
 
         An erasure changes many conversations: what is `pending` then is to be done before another record.
         """
-        if not self._now - CLOCK_ERROR <= at <= self._now:
-            # Time goes back, too: or once the clock was years ahead, whatever is said for years would be too old.
-            self._now = at
+        if self._clock.set(at, self.next_place):
             self._note_clock()
         if isinstance(said, Erased):
             self._erase(said.user, partition, offset, at)
@@ -184,7 +176,10 @@ class Chats:
         self.conversations.put(conversation)
 
     def _note_clock(self) -> None:
-        self._tracked_clock.note("", (self._now, self.next_place))
+        self._tracked_clock.note("", self._clock_row())
+
+    def _clock_row(self) -> list[int]:
+        return [self._clock.now, self.next_place, *self._clock.row()]
 
     # What is known of users
 
@@ -216,14 +211,14 @@ class Chats:
         """Forget conversations that are quiet for too long, or too much, and sweep up after them, a few at a time."""
         if self._original is not None:
             return
-        rows = self._at_once
+        rows, since = self._at_once, self._clock.since(self.next_place)
         conversations = 1 + rows // 10  # each is as much work as ten rows
-        for known in self.conversations.take_quiet(self._since, conversations):
+        for known in self.conversations.take_quiet(since, conversations):
             self._forget(known)
         for _ in range(conversations):
             oldest = self.conversations.oldest()
             is_too_much = self.bytes > self._max_bytes and not self._sweeping
-            if oldest is None or not (is_too_much or oldest.last_at < self._since):
+            if oldest is None or not (is_too_much or oldest.last_at < since):
                 break
             self.forgot = self.forgot or is_too_much
             if oldest is latest:
@@ -276,8 +271,8 @@ class Chats:
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
         """Yield what is known, in rows: tables, ids, and values that JSON can hold."""
-        if self._now:
-            yield CLOCK, "", (self._now, self.next_place)
+        if self._clock.now:
+            yield CLOCK, "", self._clock_row()
         yield from self.erased.rows()
         yield from self._sweeping.rows()
         yield from self.conversations.rows()
@@ -285,7 +280,8 @@ class Chats:
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in a row of a table that is not `ON_DISK`. Raises `ValueError` or `TypeError` if it is none."""
         if table == CLOCK:
-            self._now, self.next_place = map(int, value)
+            now, self.next_place, *returns = map(int, value)
+            self._clock.load(now, returns)
         elif table in (ERASED, SWEEPING):
             (self.erased if table == ERASED else self._sweeping).load(id, value)
         else:

@@ -43,6 +43,7 @@ const STANDSTILL = 10_000; // ms in which `asOf` has to advance
 const LINGER = 100; // ms that a channel stays subscribed without subscriptions: pages mount and unmount
 const KEPT = { messages: 500, characters: 2 ** 21 }; // a snapshot and what followed, for subscriptions that come later
 const WAITING = 10_000; // messages that an iteration may leave waiting
+const POSITIONS_KEPT = 500; // of the channels that were used last, for later clients
 
 /** Close codes after which another attempt would end in the same way (docs/protocol.md). */
 const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
@@ -391,17 +392,25 @@ class Subscription {
 
 /**
  * Return what gets the position that is kept of a channel, or with a `position` keeps that; a storage that throws is none.
+ * In a `Storage`, each has the time beside it: those of all gateways that were kept longest ago are forgotten.
  * @param {any} storage @param {string} url
  */
 function positionsIn(storage, url) {
   const isStorage = typeof storage?.setItem === "function";
+  const partsOf = (/** @type {string} */ key) => storage.getItem(key)?.split(" ") ?? [];
+  const age = (/** @type {string} */ key) => Date.now() - (partsOf(key)[1] ?? 0);
   /** @param {string} channel @param {string} [position] */
   return (channel, position) => {
-    const key = isStorage ? `mesaya-ws ${url} ${channel}` : channel;
+    const key = `mesaya-ws ${url} ${channel}`;
     try {
-      if (position === undefined) return (isStorage ? storage.getItem(key) : storage[key]) ?? undefined;
-      if (isStorage) storage.setItem(key, position);
-      else storage[key] = position;
+      if (!isStorage) return position ? (storage[channel] = position) : storage[channel];
+      if (position) return storage.setItem(key, `${position} ${Date.now()}`);
+      const kept = Object.keys(storage).filter((it) => it.startsWith("mesaya-ws "));
+      if (kept.length > POSITIONS_KEPT) {
+        kept.sort((one, other) => age(one) - age(other));
+        for (const it of kept.slice(POSITIONS_KEPT)) storage.removeItem(it);
+      }
+      return partsOf(key)[0];
     } catch {}
   };
 }
@@ -855,7 +864,7 @@ export class MesaYA {
           if (m.recovered === false) channel.gap(m.reason);
           channel.position = m.position ?? channel.position;
           channel.deliver(m, size);
-          this.#stored(channel.name, m.position);
+          if (m.position) this.#stored(channel.name, m.position);
         }
     }
     this.#events.emit("message", m);

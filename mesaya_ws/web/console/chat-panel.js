@@ -52,7 +52,7 @@ export function ConversationPanel({ own, side, restaurant, guest, title }) {
         ${unread > 0 && html`<span class="badge">${number(unread)}<span class="unseen"> ${t("chat.unread")}</span></span>`}
       </header>
       <div class="talk-log" role="log" tabindex="0" aria-label=${t("chat.messages")} ref=${log} onScroll=${onScroll}>
-        <${More} chat=${chat} />
+        <${More} chat=${chat} attempt=${attempt} />
         ${messages.slice(-SHOWN).map(
           (one, index, shown) => html`<${Said} key=${one.messageId} message=${one} isOwn=${one.from === side} mayRemove=${one.from === side || side === "restaurant"} isSeen=${seen === messages.length - shown.length + index} onEdit=${() => setEditing(one)} onRemove=${() => attempt(chat.remove(one.messageId))} />`,
         )}
@@ -83,16 +83,12 @@ function useConversation(own, restaurant, guest) {
   return { ...known, sides: useStore(known.sides) };
 }
 
-function More({ chat }) {
+function More({ chat, attempt }) {
   const [hasMore, setMore] = useState(true);
   const [isLoading, setLoading] = useState(false);
-  const load = async () => {
+  const load = () => {
     setLoading(true);
-    try {
-      setMore(await chat.more());
-    } finally {
-      setLoading(false);
-    }
+    attempt(chat.more().then(setMore).finally(() => setLoading(false)));
   };
   return hasMore ? html`<button type="button" class="small" disabled=${isLoading || !chat} onClick=${load}>${t("chat.older")}</button>` : html`<p class="faint">${t("chat.beginning")}</p>`;
 }

@@ -13,11 +13,16 @@ export const LANGUAGES = { es: "Español", en: "English" };
 
 const TEXTS = { es: spanish, en: english };
 
-export const language = new Value(remembered.get("language") ?? preferred());
+export const language = new Value(known(remembered.get("language")) ?? preferred());
+
+/** Return a language, if it is one of the console: what a browser remembers or prefers may be anything. */
+function known(name) {
+  return Object.hasOwn(LANGUAGES, name) ? name : undefined;
+}
 
 function preferred() {
-  const first = (navigator.languages ?? [navigator.language]).find((one) => one.slice(0, 2) in LANGUAGES);
-  return first?.slice(0, 2) ?? "en";
+  const all = navigator.languages ?? [navigator.language];
+  return all.map((one) => known(one.slice(0, 2))).find(Boolean) ?? "en";
 }
 
 export function chooseLanguage(name) {

@@ -14,7 +14,9 @@ export const THEMES = [
   ["dark", "moon"],
 ];
 
-export const theme = new Value(remembered.get("theme") ?? "auto");
+const before = remembered.get("theme");
+
+export const theme = new Value(THEMES.some(([name]) => name === before) ? before : "auto");
 
 show();
 theme.subscribe(show);

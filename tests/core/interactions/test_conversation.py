@@ -1,3 +1,4 @@
+from contextlib import suppress
 from itertools import pairwise
 
 import orjson
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesaya_ws.core.interactions.chat_clock import CLOCK_ERROR, MAX_RETURNS, ChatClock
 from mesaya_ws.core.interactions.chat_records import (
     Blocked,
     ConversationKey,
@@ -16,7 +18,7 @@ from mesaya_ws.core.interactions.chat_records import (
     chat_record,
     read_chat_record,
 )
-from mesaya_ws.core.interactions.chats import CLOCK_ERROR, LOOKED_AT_AT_ONCE, Chats
+from mesaya_ws.core.interactions.chats import LOOKED_AT_AT_ONCE, Chats
 from mesaya_ws.core.interactions.conversation import KEPT
 from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import CHAT
@@ -157,6 +159,54 @@ def test_log_whose_clock_was_wrong_for_a_moment_has_conversations_and_retries_as
     chats.apply(said("m2"), 0, 3, NOW - CLOCK_ERROR + 2)
     chats.apply(said("m3"), 0, 4, NOW + KEPT)
     assert [message.id for message in messages(chats)] == ["m1", "m2", "m3"], "a little earlier is no other time"
+
+
+@pytest.mark.parametrize("ahead", [KEPT // 2, KEPT - 5, 3 * KEPT])
+def test_what_was_too_old_by_a_wrong_clock_is_so_for_every_replica(ahead):
+    """Whatever a replica has removed meanwhile, and whoever has looked at conversations, or starts again."""
+    keys = [ConversationKey("r1", f"u{number}") for number in range(20)]
+    hasty, watched, slow = Chats(at_once=1000), Chats(), Chats(at_once=1)
+
+    def apply(key, id, offset, at):
+        for chats in (hasty, watched, slow):
+            chats.apply(Said(key, id, "guest", key.guest, "Hello"), 0, offset, at)
+
+    def known(chats):
+        found = {key.guest: chats.get(key) for key in keys}
+        return {guest: each and [message.id for message in each.before(None, 100)] for guest, each in found.items()}
+
+    for number, key in enumerate(keys):
+        apply(key, "old", number, NOW + number)
+        apply(key, "new", 100 + number, NOW + KEPT // 2 + number)
+    now = NOW + KEPT - CLOCK_ERROR
+    apply(keys[3], "ahead", 200, now + ahead)
+    known(watched)
+    apply(keys[4], "ahead", 201, now + ahead + 1)
+    for number in range(3):
+        apply(keys[5 + number], "after", 300 + number, now + number)
+        assert known(hasty) == known(watched) == known(slow)
+        if number == 1:
+            again = Chats()
+            for row in slow.rows():
+                with suppress(ValueError):  # that it is on disk, where it is read as needed
+                    again.load(*row)
+            for place in (0, slow.next_place):
+                assert again._clock.since(place) == slow._clock.since(place)
+    assert known(slow)["u5"][-1] == "after"
+    if ahead > KEPT:
+        assert known(slow)["u5"] == ["after"]
+        assert known(slow)["u19"] is None
+
+
+def test_times_that_go_back_often_are_a_bounded_number():
+    clock, plain = ChatClock(), []
+    for place in range(MAX_RETURNS * 3):
+        clock.set(NOW + (1000 - place) * KEPT, place)
+        clock.set(NOW, place)
+        plain.append((place, NOW + (999 - place) * KEPT))
+    assert len(clock.row()) == 2 * MAX_RETURNS
+    for place in range(MAX_RETURNS * 3):
+        assert clock.since(place) >= max([NOW - KEPT, *(since for before, since in plain if place < before)])
 
 
 def test_quiet_conversation_is_forgotten_after_retention_or_past_the_bound():

@@ -72,6 +72,28 @@ test('who is there, and who writes, is shown to the other side', both('tere'), {
   await side(page, 'restaurant').getByText('The guest is writing…').waitFor({ state: 'detached' });
 });
 
+test('older messages that cannot be had now are asked for again', both('ana'), {}, async (page) => {
+  let isAway = true;
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    const gateway = socket.connectToServer();
+    gateway.onMessage((text) => socket.send(text.replace('"before":null', '"before":"p"')));
+    socket.onMessage((text) => {
+      const { type, channel, id } = JSON.parse(text);
+      if (type !== 'history') gateway.send(text);
+      else if (isAway) socket.send(JSON.stringify({ type: 'error', code: 'not_found', message: 'Not now.', channel, id }));
+      else socket.send(JSON.stringify({ type, channel, id, messages: [], before: null }));
+    });
+  });
+  await page.reload();
+  const older = side(page, 'guest').getByRole('button', { name: 'Older messages' });
+  await older.click();
+  await side(page, 'guest').getByRole('alert').filter({ hasText: 'not_found' }).waitFor();
+  isAway = false;
+  await older.click();
+  await side(page, 'guest').getByText('This is the beginning.').waitFor();
+  await side(page, 'guest').getByRole('alert').waitFor({ state: 'detached' });
+});
+
 test('what the gateway refuses is said', `chat?restaurant=nowhere&guest=ana`, {}, async (page) => {
   await write(page, 'guest', 'Is anybody there?');
   await side(page, 'guest').getByRole('alert').filter({ hasText: 'unknown_restaurant' }).waitFor();

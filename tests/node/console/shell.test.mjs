@@ -38,6 +38,16 @@ test('language and appearance are chosen, and remembered', 'watch', {}, async (p
   assert.equal(await page.evaluate(() => document.documentElement.lang), 'es');
 });
 
+test('what a browser remembers of another version is passed over', 'watch', {}, async (page) => {
+  await page.evaluate(() => {
+    localStorage.setItem('mesaya-console language', '"fr"');
+    localStorage.setItem('mesaya-console theme', '"pink"');
+  });
+  await page.reload();
+  await page.getByRole('heading', { level: 1, name: 'Watch' }).waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'auto');
+});
+
 test('a browser that prefers Spanish shows Spanish', '', { locale: 'es-ES' }, async (page) => {
   await page.getByRole('heading', { level: 1, name: 'Plano' }).waitFor();
 });

@@ -1007,10 +1007,11 @@ describe('tokens', () => {
 });
 
 describe('kept positions', () => {
+  /** As of a browser: what is in it are its own properties. */
   class Storage {
-    items = new Map();
-    getItem = (key) => this.items.get(key) ?? null;
-    setItem = (key, value) => void this.items.set(key, value);
+    getItem(key) { return this[key] ?? null; }
+    setItem(key, value) { this[key] = value; }
+    removeItem(key) { delete this[key]; }
   }
 
   for (const positions of [{}, new Storage()]) {
@@ -1028,6 +1029,27 @@ describe('kept positions', () => {
       assert.equal(last().welcome().sent[0].snapshot, true, 'whoever needs the state has none from before');
     });
   }
+
+  test('a storage has those of the channels that were used last, and nothing of anybody else is removed', async () => {
+    const positions = new Storage();
+    positions['of another program'] = 'x';
+    positions['mesaya-ws wss://gateway.example/ws from-before'] = 'p1';
+    const many = Array.from({ length: 600 }, (_, number) => `restaurant:${number}:tables`);
+    const client = await connect({ positions });
+    last().welcome();
+    for (const channel of many) {
+      const subscription = client.subscribe(channel);
+      last().answer(channel, { position: 'p0' });
+      subscription.close();
+      await advance(1);
+    }
+    client.subscribe(NEWS);
+    const kept = Object.keys(positions).filter((key) => key.startsWith('mesaya-ws '));
+    assert.deepEqual(kept.map((key) => key.split(' ')[2]), many.slice(-500));
+    assert.equal(positions['of another program'], 'x');
+    client.subscribe(many[100]);
+    assert.equal(last().sent.at(-1).position, 'p0');
+  });
 
   test('a storage that throws is passed over', async () => {
     const no = () => { throw new Error('full'); };
