@@ -7,15 +7,20 @@ meanwhile is in it then: who was away all the time misses nothing where there is
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 
+from mesaya_ws.core.interactions.topics import CHAT
+from tests.e2e.client import connected
 from tests.e2e.test_clocks import DAY, LIBRARIES, Clock
 from tests.support.gateway import Gateway
 
 from .disk import filled, read_only, small_disk
 from .proxy import Proxy
+from .talkers import Talker, check, has_received_all, messages
+from .test_chat import founded, knows, until_over
 from .test_gateways import without_history
 from .world import PATIENCE, World, address, until
 
@@ -98,6 +103,53 @@ async def test_a_disk_that_is_full_for_a_while(sqlite_world, tmp_path):
                 await recovers(gateway)
             assert not gateway.logged("the state on disk was set aside, and is built anew")
             await trio.to_thread.run_sync(gateway.kill)
+
+
+def said_in(gateway: Gateway, channel: str) -> list[tuple[str, str]]:
+    """Return the ids and texts of what a gateway knows of a conversation."""
+    with connected(gateway.url) as client:
+        client.ask(type="auth", user="owner", roles=["OWNER"])
+        answer = client.ask(type="history", channel=channel, limit=100)
+    return [(each["messageId"], each["text"]) for each in answer["messages"]]
+
+
+async def test_conversations_go_on_while_the_disk_is_full_and_are_known_after_a_restart(sqlite_world, tmp_path):
+    channel = "restaurant:r1:chat:guest"
+    with small_disk(tmp_path / "disk") as disk:
+        async with sqlite_world() as world:
+            state = str(disk / "state")
+            gateway = await world.gateway(STATE_DIR=state)
+            await world.log.write([founded("r1", "owner")])
+            await world.log.settle()
+            await until(partial(knows, gateway, "r1"), "the restaurant is known")
+            both = [await world.start(Talker(gateway.url, user, [channel])) for user in ("owner", "guest")]
+            over = trio.Event()
+
+            async def talk_on() -> None:
+                before = [len(one.acknowledged) for one in both]
+                reached = partial(map, lambda one, count: len(one.acknowledged) > count + 1, both, before)
+                await until(lambda: all(reached()), "both are answered")
+
+            async with trio.open_nursery() as nursery:
+                for one in both:
+                    nursery.start_soon(one.talk, "r1", until_over(over, "guest"))
+                await talk_on()
+                with filled(disk):
+                    await says_so(gateway, "(0 KiB are free)")
+                    await talk_on()
+                await recovers(gateway)
+                await talk_on()
+                over.set()
+            said = messages(await world.log.read_topic(CHAT))
+            for one in both:
+                await until(partial(has_received_all, one, said), f"{one.user} has received all")
+                verdict = check(one, said)
+                assert not verdict.wrong, verdict.wrong
+            assert not gateway.logged("the state on disk was set aside, and is built anew")
+            await trio.to_thread.run_sync(gateway.kill)
+            again = await world.gateway(STATE_DIR=state)
+            assert await trio.to_thread.run_sync(said_in, again, channel) == said[channel]
+            await trio.to_thread.run_sync(again.kill)
 
 
 async def test_a_disk_that_is_read_only_for_a_while(sqlite_world, tmp_path):
