@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Client, connected
+from tests.e2e.command import produce as append
+from tests.e2e.test_chat import CONVERSATION, published, restaurant, signed_in
 from tests.timing import PATIENCE
 
 MINUTES, DAY = 300, 86_400
@@ -167,3 +169,35 @@ def test_wait_for_a_parent_is_independent_of_all_wall_clocks(start_gateway, cloc
                 assert took < 20, f"it waited {took:.1f} s, with producers {theirs} s ahead"
                 is_right(client, clock)
     assert gateway.metric("mesaya_delivery_seconds_sum") < DAY, "a day is not believed"
+
+
+def written(client: Client, id: str, text: str) -> dict:
+    """Write a message as often as it takes, and return the answer."""
+    while (answer := published(client, id, text)).get("code") in ("rate_limited", "unknown_restaurant", "unavailable"):
+        time.sleep(answer.get("retryIn", 0.1))
+    return answer
+
+
+def test_what_was_said_is_known_for_30_days_of_the_log_whatever_a_gateways_own_clock_says(
+    start_gateway, tmp_path: Path, clock: Clock
+):
+    append(tmp_path, [restaurant("r1", "o1")])
+    # On the embedded log, a record bears the time of who appends it.
+    travelling, staying = start_gateway(**clock.environment), start_gateway()
+    with connected(travelling.url) as guest, connected(staying.url) as other:
+        signed_in(guest, "u1")
+        signed_in(other, "u1")
+        first = written(guest, "m1", "Hello")
+        clock.set(25 * 3600)
+        assert written(guest, "m1", "Hello")["position"] == first["position"]
+        assert written(guest, "m1", "Good evening")["code"] == "conflict"
+        written(guest, "m2", "a day later")
+        clock.set(31 * DAY)
+        last = written(guest, "m3", "a month later")
+        for client in (guest, other):
+            while (known := client.ask(type="history", channel=CONVERSATION))["messages"][-1:] == []:
+                pass
+            while known["messages"][-1]["position"] != last["position"]:
+                known = client.ask(type="history", channel=CONVERSATION)
+            assert [each["messageId"] for each in known["messages"]] == ["m2", "m3"]
+        assert written(guest, "m1", "Good evening")["type"] == "published", "its id is not known any more"
