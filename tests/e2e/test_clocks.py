@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import produce as append
-from tests.e2e.test_chat import CONVERSATION, published, restaurant, signed_in
+from tests.e2e.test_chat import CONVERSATION, next_of, published, restaurant, signed_in
 from tests.timing import PATIENCE
 
 MINUTES, DAY = 300, 86_400
@@ -187,17 +187,17 @@ def test_what_was_said_is_known_for_30_days_of_the_log_whatever_a_gateways_own_c
     with connected(travelling.url) as guest, connected(staying.url) as other:
         signed_in(guest, "u1")
         signed_in(other, "u1")
+        other.subscribe(CONVERSATION)
         first = written(guest, "m1", "Hello")
         clock.set(25 * 3600)
         assert written(guest, "m1", "Hello")["position"] == first["position"]
         assert written(guest, "m1", "Good evening")["code"] == "conflict"
         written(guest, "m2", "a day later")
         clock.set(31 * DAY)
-        last = written(guest, "m3", "a month later")
+        written(guest, "m3", "a month later")
+        while next_of(other, "chat.message")["data"]["messageId"] != "m3":
+            pass
         for client in (guest, other):
-            while (known := client.ask(type="history", channel=CONVERSATION))["messages"][-1:] == []:
-                pass
-            while known["messages"][-1]["position"] != last["position"]:
-                known = client.ask(type="history", channel=CONVERSATION)
+            known = client.ask(type="history", channel=CONVERSATION)
             assert [each["messageId"] for each in known["messages"]] == ["m2", "m3"]
         assert written(guest, "m1", "Good evening")["type"] == "published", "its id is not known any more"
