@@ -114,14 +114,16 @@ class Authenticator:
         """
         deadline = trio.current_time() + REVOCATIONS_SECONDS
         await trio.lowlevel.checkpoint()
-        if self._may_lack_a_key(self._verify(token)):
+        result = self._verify(token)
+        if self._may_lack_a_key(result):
             is_known = await self._source.refresh()
-            if self._may_lack_a_key(self._verify(token)) and not is_known:
+            result = self._verify(token)
+            if self._may_lack_a_key(result) and not is_known:
                 return self._unavailable(Unavailable.KEYS)
-        if self._may_be_revoked(self._verify(token)):
+        if self._may_be_revoked(result):
             with trio.move_on_at(deadline):
                 await self._revocations.ready.wait()
-        result = self._verify(token)
+            result = self._verify(token)
         if self._may_be_revoked(result):
             return self._unavailable(Unavailable.REVOCATIONS)
         return self._counted(result)
@@ -130,9 +132,7 @@ class Authenticator:
         return isinstance(result, Identity) and not self._revocations.ready.is_set()
 
     def _may_lack_a_key(self, result: Identity | BadToken) -> bool:
-        if not isinstance(result, BadToken) or isinstance(self._source, FixedKeys):
-            return False
-        return result.flaw is Flaw.UNKNOWN_KEY or result.flaw is Flaw.NO_KEY
+        return isinstance(result, BadToken) and result.may_lack_a_key and not isinstance(self._source, FixedKeys)
 
     def _verify(self, token: str | bytes) -> Identity | BadToken:
         """Return whom a token names by the keys at hand, or what is wrong with it."""

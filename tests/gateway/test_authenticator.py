@@ -109,6 +109,16 @@ async def test_unknown_key_is_looked_for_once():
     assert (world.source.refreshed, world.metrics.tokens) == (1, {"accepted": 3})
 
 
+@pytest.mark.parametrize(("old", "new"), [(None, None), ("a", None), (None, "b")])
+async def test_new_key_is_looked_for_also_where_tokens_or_the_key_set_name_none(old, new):
+    before, after = Issuer("Ed25519", old, 1), Issuer("Ed25519", new, 2)
+    world = World(Published(before.key, coming=(before.key, after.key)))
+    assert world.at_once(after.token()) is None
+    assert isinstance(await world.ask(after.token()), Identity)
+    assert isinstance(await world.ask(before.token()), Identity)
+    assert world.source.refreshed == 1
+
+
 async def test_key_that_the_issuer_does_not_publish_makes_a_bad_token():
     world = World(Published(ISSUER.key, coming=(ISSUER.key,)))
     assert await world.ask(NEW.token()) == BadToken(Flaw.UNKNOWN_KEY)
@@ -155,6 +165,13 @@ def test_verified_token_costs_no_signature_again():
     token = ISSUER.token()
     for _ in range(2):
         assert isinstance(world.at_once(token), Identity)
+    assert key.verified == 1
+
+
+async def test_bad_token_is_verified_once_where_nothing_is_waited_for():
+    key = CountingKey(ISSUER.key)
+    world = World(FixedKeys((key,)))
+    assert await world.ask(ISSUER.token()[:-4] + "AAAA") == BadToken(Flaw.SIGNATURE)
     assert key.verified == 1
 
 

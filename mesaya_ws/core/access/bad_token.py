@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from mesaya_ws.core.platform.fields import LONGEST_IDENTIFIER
 
@@ -36,6 +36,8 @@ class BadToken:
     """A token that says nobody who they are."""
 
     flaw: Flaw
+    may_lack_a_key: bool = field(default=False, eq=False)
+    """Whether it may have been signed with a key that is not at hand."""
 
     @property
     def sentence(self) -> str:

@@ -21,6 +21,9 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 RS256 = "RS256"
 """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3)."""
 
+PUBLIC_ALGORITHMS = (RS256, "ES256", "EdDSA")
+"""Those of the keys that an issuer can publish."""
+
 _PKCS1, _SHA256 = PKCS1v15(), SHA256()
 
 RSA_BITS = 2048

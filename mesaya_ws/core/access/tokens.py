@@ -21,7 +21,7 @@ from attrs import frozen
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.base64url import decode_base64url
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.keys import Key
+from mesaya_ws.core.access.keys import PUBLIC_ALGORITHMS, Key
 from mesaya_ws.core.platform.fields import IDENTIFIER
 
 MAX_TOKEN_BYTES = 8192
@@ -53,21 +53,22 @@ def verify(token: str | bytes, keys: Sequence[Key], rules: TokenRules, now: floa
     """Return whom a token names, `now` (s since 1970), if one of the `keys` signed it; else what is wrong.
 
     Never raises. A key is tried if its algorithm is that of the token, and its id the token's `kid`, where both have
-    one.
+    one. Of a token that no key has signed which has its very `kid`, another key may be missing.
     """
     try:
         header, claims = _verified(token, keys)
         return _identity(header, claims, rules, now)
     except _FlawError as error:
-        return BadToken(error.flaw)
+        return BadToken(error.flaw, error.may_lack_a_key)
     except (ValueError, RecursionError):  # no ASCII, no base64url, no JSON, or one that is nested too deeply
         return BadToken(Flaw.MALFORMED)
 
 
 class _FlawError(Exception):
-    def __init__(self, flaw: Flaw) -> None:
+    def __init__(self, flaw: Flaw, *, may_lack_a_key: bool = False) -> None:
         super().__init__(flaw.name)
         self.flaw = flaw
+        self.may_lack_a_key = may_lack_a_key
 
 
 class _Header(NamedTuple):
@@ -133,19 +134,21 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 def _check_signature(header: _Header, signed: bytes, signature: bytes, keys: Sequence[Key]) -> None:
     """Raise `_FlawError` unless one of the keys that may have signed has done so."""
     id, algorithm = header.key_id, header.algorithm
-    is_named = is_tried = False
+    flaw = Flaw.UNKNOWN_KEY if keys else Flaw.NO_KEY
+    may_lack_a_key = True
     for key in keys:
         if id is None or key.id is None or key.id == id:
-            is_named = True
             if key.algorithm == algorithm:
                 if key.verifies(signed, signature):
                     return
-                is_tried = True
-    if is_tried:
-        raise _FlawError(Flaw.SIGNATURE)
-    if is_named:
-        raise _FlawError(Flaw.ALGORITHM)
-    raise _FlawError(Flaw.UNKNOWN_KEY if keys else Flaw.NO_KEY)
+                flaw = Flaw.SIGNATURE
+            elif flaw is not Flaw.SIGNATURE:
+                flaw = Flaw.ALGORITHM
+            if id is not None and key.id is not None:
+                may_lack_a_key = False
+    # Of an algorithm that no key can have, none is missing.
+    may_lack_a_key &= flaw is not Flaw.ALGORITHM or algorithm in PUBLIC_ALGORITHMS
+    raise _FlawError(flaw, may_lack_a_key=may_lack_a_key)
 
 
 def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: float) -> Identity:

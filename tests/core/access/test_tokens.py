@@ -289,6 +289,32 @@ def test_key_is_found_by_its_id_and_one_without_id_may_be_any():
     assert verdict(first.token(), keys=[]) is Flaw.NO_KEY
 
 
+@pytest.mark.parametrize(
+    ("token_id", "key_ids", "header", "lacks"),
+    [
+        ("a", ["a"], {}, False),  # it is this key that has not signed
+        ("a", ["a", None], {}, False),
+        ("a", [None], {}, True),
+        ("a", ["b"], {}, True),
+        (None, ["a", "b"], {}, True),
+        (None, [None], {}, True),
+        (None, [None], {"alg": "ES256"}, True),
+        (None, [None], {"alg": "none"}, False),
+        (None, [None], {"alg": "HS256"}, False),  # nobody publishes a secret
+        (None, [], {}, True),
+    ],
+)
+def test_token_may_lack_a_key_unless_the_one_that_it_names_has_not_signed_it(token_id, key_ids, header, lacks):
+    keys = [Issuer("Ed25519", id, 2).key for id in key_ids]
+    result = verify(Issuer("Ed25519", token_id, 1).token(header), keys, RULES, NOW)
+    assert result.may_lack_a_key is lacks
+
+
+def test_token_that_is_signed_lacks_no_key_whatever_else_is_wrong_with_it():
+    assert verify(ISSUER.token(exp=1), [ISSUER.key], RULES, NOW).may_lack_a_key is False
+    assert verify("nonsense", [ISSUER.key], RULES, NOW).may_lack_a_key is False
+
+
 def test_what_a_header_points_to_is_no_key():
     stranger = Issuer("Ed25519", None, 9)
     header = {"jwk": stranger.jwk, "jku": "https://evil.example/keys", "x5u": "https://evil.example/c"}
