@@ -1,6 +1,6 @@
 """The token that a client brings with its WebSocket handshake; never in the query, which logs of proxies show."""
 
-from attrs import field, frozen
+from typing import NamedTuple
 
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.handshake import Head, HeadError, offered_subprotocols
@@ -9,12 +9,14 @@ BEARER = "bearer."
 """What a sub-protocol begins with that is a token: browsers let pages choose nothing else of a handshake."""
 
 
-@frozen
-class Credentials:
+class Credentials(NamedTuple):
     """A token, and whether it came `in_header` (scripts, mobile) or as a sub-protocol (browsers)."""
 
-    token: str = field(repr=False)
+    token: str
     in_header: bool
+
+    def __repr__(self) -> str:
+        return f"Credentials(in_header={self.in_header})"  # a token is for no log
 
 
 def credentials_of(head: Head) -> Credentials | None:

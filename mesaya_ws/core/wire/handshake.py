@@ -107,7 +107,6 @@ class OriginError(HeadError):
 def parse_head(data: bytes) -> Head:
     """Parse a head, given without the empty line that ends it. Raises `HeadError` when it is none."""
     first, *lines = data.decode("latin-1").split("\r\n", MOST_FIELDS + 1)
-    has_stray = b"\0" in data or not data.count(b"\r") == data.count(b"\n") == data.count(b"\r\n")
     match = _REQUEST_LINE.fullmatch(first)
     if match is None:
         raise _bad_request("The request does not begin with an HTTP/1.1 request line.")
@@ -115,11 +114,12 @@ def parse_head(data: bytes) -> Head:
         raise HeadError(http_errors.TARGET_TOO_LONG, f"The request's target is longer than {MOST_TARGET_BYTES} bytes.")
     if len(lines) > MOST_FIELDS:
         raise HeadError(http_errors.HEAD_TOO_LARGE, f"The request has more than {MOST_FIELDS} header fields.")
+    # What must not be in a value at all (RFC 9110, 5.5) is looked for in all of them at once: tokens are long.
+    has_stray = b"\0" in data or not data.count(b"\r") == data.count(b"\n") == len(lines)
     headers: dict[str, str] = {}
     for line in lines:
         written, colon, value = line.partition(":")
         name = _field_name(written) if colon else None
-        # What must not be in a value at all (RFC 9110, 5.5) is looked for in all of them at once: tokens are long.
         if has_stray or name is None:
             raise _bad_request("The request has a line that is no header field.")
         value = value.strip(" \t")

@@ -14,7 +14,9 @@ async def keep_alive(connections: Set[Client], settings: Settings) -> None:
     period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
     while True:
         await trio.sleep(period)
+        now = trio.current_time()
         for number, connection in enumerate(list(connections), 1):
-            connection.check(trio.current_time())
+            connection.check(now)
             if number % YIELD_EVERY == 0:
                 await trio.lowlevel.checkpoint()
+                now = trio.current_time()
