@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,11 @@ def check_calm(gateway: Gateway, sockets: int | None = None) -> None:
 
 def processes(gateway: Gateway) -> list[int]:
     """Return the ids of a gateway's processes: its own, and those of its workers."""
-    threads = Path(f"/proc/{gateway.pid}/task").glob("*/children")
-    return [gateway.pid, *(int(child) for thread in threads for child in thread.read_text().split())]
+    found = [gateway.pid]
+    for thread in Path(f"/proc/{gateway.pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found += map(int, thread.read_text().split())
+    return found
 
 
 def open_sockets(gateway: Gateway) -> int:

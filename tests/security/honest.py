@@ -3,26 +3,29 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from tests.e2e.client import connected
+from tests.security.aftermath import processes
 from tests.support.gateway import Gateway
 from tests.timing import PATIENCE
 
 LONGEST_ANSWER = 1.0
-"""Seconds for an answer, whatever others do, beyond what the machine holds up everybody: see `HonestClient`."""
+"""Seconds that a gateway may work before it answers, whatever others do: see `HonestClient`."""
 
 PERIOD = 0.05
 """Seconds between two questions."""
 
 
 class HonestClient:
-    """Asks a gateway again and again, in a thread of its own; `slowest` is how long an answer took at most.
+    """Asks a gateway again and again, in a thread of its own.
 
-    `stalled` is how much longer than it should a pause between two questions took at most: so long a busy machine lets
-    who asks wait, and so long it may let who answers.
+    `slowest` is how long the event loop worked at most, for others, until an answer had come: in seconds of its
+    processor time, since a busy machine may let it wait for any time. `stalled` is how much longer than it should a
+    pause between two questions took at most: so long may an answer lie there, while the gateway works on.
 
     One that `may_be_cut` connects again when its connection breaks, and is to be answered at once there; `cuts` counts.
     """
@@ -64,17 +67,25 @@ class HonestClient:
             self.fault = fault
 
     def _ask_for_ever(self) -> None:
-        asked = time.monotonic()
+        worked = self._worked()
         with connected(self._gateway.url) as client:
             client.subscribe("global:restaurants")
             while not self._stopping.is_set():
                 assert client.ask(type="ping", id=self.answers)["id"] == self.answers
-                self.slowest = max(self.slowest, time.monotonic() - asked)
+                self.slowest = max(self.slowest, self._worked() - worked)
                 self.answers += 1
                 answered = time.monotonic()
                 self._stopping.wait(PERIOD)
-                asked = time.monotonic()
-                self.stalled = max(self.stalled, asked - answered - PERIOD)
+                self.stalled = max(self.stalled, time.monotonic() - answered - PERIOD)
+                worked = self._worked()
+
+    def _worked(self) -> float:
+        """Return the processor time of the event loops so far, which run in the first threads (proc(5), schedstat)."""
+        total = 0
+        for pid in processes(self._gateway):
+            with suppress(FileNotFoundError, ProcessLookupError):  # a worker that has ended meanwhile
+                total += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        return total / 1e9
 
 
 @contextmanager
