@@ -28,6 +28,13 @@ class ChatMessage:
     deleted_by: str | None = None
     said: bytes | None = None
     """The digest of what it said first, if that is not what it says now."""
+    later: int | None = None
+    """The time of its conversation, if that was later than `sent_at`: the log's clock had gone back."""
+
+    @property
+    def kept_from(self) -> int:
+        """From when on it is kept for a time: no earlier than the message before it."""
+        return self.sent_at if self.later is None else self.later
 
     @property
     def digest(self) -> bytes:
@@ -57,10 +64,10 @@ class ChatMessage:
 def message_row(message: ChatMessage) -> tuple[Any, ...]:
     """Return a message as its row: the fewest values, as most messages are what they were and have a text alone."""
     row = message.id, message.offset, message.side[0], message.author, message.text, message.sent_at
-    if message.said is None and not message.attachments and message.reply_to is None:
+    if message.said is None and not message.attachments and message.reply_to is None and message.later is None:
         return row
     said = None if message.said is None else message.said.hex()
-    return (*row, message.attachments, message.reply_to, message.edited_at, message.deleted_by, said)
+    return (*row, message.attachments, message.reply_to, message.edited_at, message.deleted_by, said, message.later)
 
 
 def message_in(row: Any) -> ChatMessage:
@@ -68,8 +75,7 @@ def message_in(row: Any) -> ChatMessage:
     id, offset, side, author, text, sent_at, *rest = row
     if not rest:
         return ChatMessage(id, offset, _SIDES[side], author, text, (), None, sent_at)
-    attachments, reply_to, edited_at, deleted_by, said = rest
-    known = None if said is None else bytes.fromhex(said)
-    return ChatMessage(
-        id, offset, _SIDES[side], author, text, tuple(attachments), reply_to, sent_at, edited_at, deleted_by, known
-    )
+    attachments, reply_to, edited_at, deleted_by, said, *later = rest
+    first = None if said is None else bytes.fromhex(said)
+    changed = edited_at, deleted_by, first, *later
+    return ChatMessage(id, offset, _SIDES[side], author, text, tuple(attachments), reply_to, sent_at, *changed)

@@ -49,12 +49,12 @@ CLEARED_AT_ONCE = 100
 
 @define(eq=False)
 class Conversation:
-    """What is known of a conversation. `partition` is where its records are; `last_at` is the last one's append time.
+    """What is known of a conversation. `partition` is where its records are; `last_at` is the latest append time.
 
     `answered` says whether the restaurant has ever written, and `asked` how many messages the guest had sent before.
     `forgot` says whether older messages were here: from number `swept` on, their rows may still be. `place` is the
-    conversation's among all, by their last records; `oldest_at` the append time of its first message. `number` says it
-    apart from all that there ever were.
+    conversation's among all, by their last records; `oldest_at` says from when on its first message is kept. `number`
+    says it apart from all that there ever were.
     """
 
     key: ConversationKey
@@ -88,9 +88,11 @@ class Conversation:
         """Apply a `message` that was appended `at` some time; return it if it is the first of its id."""
         if self.find(said.id) is not None:
             return None
-        message = ChatMessage(said.id, offset, said.side, said.author, said.text, said.attachments, said.reply_to, at)
+        later = self.last_at if self.last_at > at else None
+        told = said.author, said.text, said.attachments, said.reply_to
+        message = ChatMessage(said.id, offset, said.side, *told, sent_at=at, later=later)
         if self.next == self.first:
-            self.oldest_at = at
+            self.oldest_at = message.kept_from
         self.messages.add(self.number, self.next, message, self.first)
         self.next += 1
         if offset > self.marks.of(other(said.side)):
@@ -160,7 +162,7 @@ class Conversation:
             return
         messages, number = self.messages, self.number
         self.forget_first(
-            bisect_left(range(self.first, self.next), since, key=lambda at: messages.get(number, at).sent_at)
+            bisect_left(range(self.first, self.next), since, key=lambda at: messages.get(number, at).kept_from)
         )
 
     def forget_first(self, count: int) -> None:
@@ -171,7 +173,7 @@ class Conversation:
                 after_mark = min(max(before, self._number_at(self.marks.of(side) + 1, before)), self.first)
                 self.marks.add_unread(side, -self._count_of(other(side), after_mark, self.first))
         if self.first < self.next:
-            self.oldest_at = self.messages.get(self.number, self.first).sent_at
+            self.oldest_at = self.messages.get(self.number, self.first).kept_from
         self.forgot = self.forgot or count > 0
 
     def truncate(self, next_offset: int, most: int) -> int | None:

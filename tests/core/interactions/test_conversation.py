@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.interactions.chat_clock import CLOCK_ERROR, MAX_RETURNS, ChatClock
+from mesaya_ws.core.interactions.chat_message import message_in, message_row
 from mesaya_ws.core.interactions.chat_records import (
     Blocked,
     ConversationKey,
@@ -196,6 +197,26 @@ def test_what_was_too_old_by_a_wrong_clock_is_so_for_every_replica(ahead):
     if ahead > KEPT:
         assert known(slow)["u5"] == ["after"]
         assert known(slow)["u19"] is None
+
+
+def test_messages_are_forgotten_in_their_order_though_the_clock_went_back_a_little():
+    """Whoever has looked, and however often."""
+    times = [NOW + minutes * 60_000 for minutes in (80, 81, 100, 95, 98, 99, 100, 101)]
+    often, once = Chats(), Chats()
+    for chats in (often, once):
+        for number, at in enumerate(times):
+            chats.apply(said(f"m{number}"), 0, number, at)
+    other = ConversationKey("r1", "u2")
+    for number, minutes in enumerate((81, 82, 97, 99, 101), len(times)):
+        since = NOW + minutes * 60_000
+        for chats in (often, once):
+            chats.apply(Said(other, f"n{number}", "guest", "u2", "x"), 0, number, since + KEPT)
+        known = [f"m{each}" for each in range(len(times)) if max(times[: each + 1]) >= since]
+        # A draft changes nothing of what it is of.
+        for chats in (often, once.draft()):
+            assert [message.id for message in chats.get(HERE).before(None, 100)] == known
+    for message in once.draft().get(HERE).latest():
+        assert message_in(message_row(message)) == message
 
 
 def test_times_that_go_back_often_are_a_bounded_number():
