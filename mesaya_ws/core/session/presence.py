@@ -16,9 +16,7 @@ of the others some seconds later; after that, the number stands everywhere.
 
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
-from typing import Protocol
 
-from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.hub import LEAVING, Hub
 from mesaya_ws.core.interactions.presence import PresenceTable
 from mesaya_ws.core.interactions.presence_own import EVERY, OwnTable
@@ -34,8 +32,9 @@ from mesaya_ws.core.interactions.presence_records import (
 )
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.records import NewRecord, Record
-from mesaya_ws.core.session.presence_watch import Asker, Watches
-from mesaya_ws.core.session.typists import Typist, Typists
+from mesaya_ws.core.session.presence_watch import Watches
+from mesaya_ws.core.session.present import Present
+from mesaya_ws.core.session.typists import Typists
 
 MAX_CHANNELS = 10_000
 """Channels of this process of which others are informed, by default."""
@@ -49,15 +48,6 @@ AT_ONCE = 200
 READS_WITHIN = EVERY + 3_000
 """Milliseconds after which a process that has not read its own records does not drop others for their silence: as long
 as that lasts, and the time does not count afterwards."""
-
-
-class Present(Asker, Typist, Protocol):
-    """A session, as presence knows it."""
-
-    @property
-    def identity(self) -> Identity | None:
-        """Who its client is, as far as that is known."""
-        ...
 
 
 class Presence:

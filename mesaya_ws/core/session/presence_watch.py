@@ -8,15 +8,15 @@ meanwhile, and then the latest.
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from operator import or_
-from typing import Protocol
 
 from attrs import define, field
 
-from mesaya_ws.core.feed.hub import YIELD_EVERY, SendQueue
+from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT
 from mesaya_ws.core.interactions.presence_pace import FALL, OFTEN, Pace, shown
 from mesaya_ws.core.interactions.presence_records import Level, Viewers, is_conversation
 from mesaya_ws.core.session.deadlines import Deadlines
+from mesaya_ws.core.session.present import Present
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import encode
 
@@ -45,19 +45,6 @@ _SIDES = {GUEST: 1, RESTAURANT: 2}
 _NOTHING = -1
 
 
-class Asker(Protocol):
-    """A client that asks who is on a channel."""
-
-    @property
-    def send_queue(self) -> SendQueue:
-        """What it is sent."""
-        ...
-
-    def has_answered(self, channel: str) -> bool:
-        """Return whether it has been sent the answer to its subscription to a channel."""
-        ...
-
-
 @define
 class _Watch:
     """The clients that ask about one channel, each with what it was sent last; those that are `late` wait for it.
@@ -67,9 +54,9 @@ class _Watch:
     """
 
     pace: Pace | None = None
-    askers: dict[Asker, int] = field(factory=dict)
-    late: dict[Asker, None] = field(factory=dict)
-    single: dict[Asker, int] = field(factory=dict)
+    askers: dict[Present, int] = field(factory=dict)
+    late: dict[Present, None] = field(factory=dict)
+    single: dict[Present, int] = field(factory=dict)
     value: int = 0
     counted_at: int = 0
     has_changed: bool = True
@@ -100,7 +87,7 @@ class Watches:
         """Return whether a client here asks about a channel."""
         return channel in self._watches
 
-    def add(self, channel: str, session: Asker, now: int) -> None:
+    def add(self, channel: str, session: Present, now: int) -> None:
         """Let a client know who is on a channel, now and whenever that changes."""
         watch = self._watches.get(channel)
         if watch is None:
@@ -112,7 +99,7 @@ class Watches:
             self._arrivals_at = max(now, self._arrivals_at + TOGETHER)
         self._set(channel, self._arrivals_at)
 
-    def remove(self, channel: str, session: Asker) -> bool:
+    def remove(self, channel: str, session: Present) -> bool:
         """Let a client know nothing more of a channel; return whether it was the last one to ask about it."""
         watch = self._watches.get(channel)
         if watch is None or watch.askers.pop(session, None) is None:
@@ -216,7 +203,7 @@ class Watches:
         yield from self._send(channel, watch, [session for session in watch.askers if session not in resting], value)
 
     def _send(
-        self, channel: str, watch: _Watch, askers: Iterable[Asker], value: int, single_at: int | None = None
+        self, channel: str, watch: _Watch, askers: Iterable[Present], value: int, single_at: int | None = None
     ) -> Iterator[None]:
         """Send the frame of a value to those of some clients who have not been sent just that.
 
@@ -249,7 +236,7 @@ class Watches:
             self._deadlines.set(channel, due)
 
 
-def _resting(watch: _Watch, now: int) -> dict[Asker, int]:
+def _resting(watch: _Watch, now: int) -> dict[Present, int]:
     """Return those of a channel's `single` clients who rest still; all others are single no more."""
     while watch.single:
         session, sent_at = next(iter(watch.single.items()))

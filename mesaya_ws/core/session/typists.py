@@ -1,8 +1,7 @@
 """Who is typing in which conversation: said by clients again and again, and over by itself."""
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from math import inf
-from typing import Protocol
 
 from attrs import define, field
 
@@ -11,6 +10,7 @@ from mesaya_ws.core.interactions.chat_records import SIDES
 from mesaya_ws.core.interactions.presence import TYPING_FOR
 from mesaya_ws.core.interactions.presence_records import NO_SIDE, Sides
 from mesaya_ws.core.session.deadlines import Deadlines
+from mesaya_ws.core.session.present import Present
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import encode
 
@@ -24,31 +24,13 @@ LOOK = 1_000
 """Milliseconds after which a conversation is looked at again in which somebody is typing."""
 
 
-class Typist(Protocol):
-    """A client of a conversation, as far as those who are typing there are concerned."""
-
-    @property
-    def send_queue(self) -> SendQueue:
-        """What it is sent, and what stands for it in the hub."""
-        ...
-
-    @property
-    def subscriptions(self) -> Container[str]:
-        """The channels that it is on."""
-        ...
-
-    def has_answered(self, channel: str) -> bool:
-        """Return whether it has been sent the answer to its subscription to a channel."""
-        ...
-
-
 @define
 class _Conversation:
     """The sides of which clients here know that they type; the clients that came since, which have to be informed."""
 
     sent: Sides = NO_SIDE
     sent_at: float = -inf
-    newcomers: dict[SendQueue, Typist] = field(factory=dict)
+    newcomers: dict[SendQueue, Present] = field(factory=dict)
     due: float = inf
 
 
@@ -72,11 +54,11 @@ class Typists:
         self._hub = hub
         self._others = others
         self._on_changed = on_changed
-        self._typing: dict[Typist, tuple[str, str, int]] = {}
-        self._here: dict[str, dict[Typist, None]] = {}
+        self._typing: dict[Present, tuple[str, str, int]] = {}
+        self._here: dict[str, dict[Present, None]] = {}
         self._conversations: dict[str, _Conversation] = {}
 
-    def begin(self, session: Typist, channel: str, side: str, now: int) -> None:
+    def begin(self, session: Present, channel: str, side: str, now: int) -> None:
         """Note that a client is typing in a conversation, on a side of it: for a while, unless it says so again."""
         before = self._typing.get(session)
         if before is not None and before[:2] != (channel, side):
@@ -89,11 +71,11 @@ class Typists:
         """Return whether somebody is typing in a conversation, or somebody has still to be informed of it."""
         return channel in self._conversations
 
-    def is_typing(self, session: Typist) -> bool:
+    def is_typing(self, session: Present) -> bool:
         """Return whether a client is typing anywhere."""
         return session in self._typing
 
-    def end(self, session: Typist, now: int, channel: str | None = None) -> bool:
+    def end(self, session: Present, now: int, channel: str | None = None) -> bool:
         """Note that a client is not typing any more, in that conversation or in any; return whether it was."""
         before = self._typing.get(session)
         if before is None or channel not in (None, before[0]):
@@ -106,7 +88,7 @@ class Typists:
         self.look(before[0], now)
         return True
 
-    def arrived(self, session: Typist, channel: str, now: int) -> None:
+    def arrived(self, session: Present, channel: str, now: int) -> None:
         """Let a client that comes to a conversation know who is typing there."""
         conversation = self._conversations.get(channel)
         if conversation is not None:
