@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import INGEST_BATCH
+from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
 from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.log.events import Available, Gap, LogMetadata, PollResult, Records, Unavailable
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
@@ -125,13 +125,16 @@ class Steps(trio.abc.Instrument):
         self.taken += 1
 
 
-async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
-    feed, steps, ingested = a_feed(max_bytes=1000), Steps(), []
+class NotingFeed(Feed):
+    """A feed that only notes what it is to ingest (`note`)."""
 
-    def note(news, now, steady):
-        ingested.append((steps.taken, len(news.records)))
+    def ingest(self, news, now, steady):
+        self.note(news)
 
-    monkeypatch.setattr(feed, "ingest", note)
+
+async def test_others_run_while_many_records_are_ingested(nursery):
+    feed, steps, ingested = a_feed(kind=NotingFeed, max_bytes=1000), Steps(), []
+    feed.note = lambda news: ingested.append((steps.taken, len(news.records)))
     trio.lowlevel.add_instrument(steps)
     deliver, news = trio.open_memory_channel(10)
     for source, count in ((STAYS, 2 * INGEST_BATCH + 1), (GOES, INGEST_BATCH - 2), (GOES, 1)):
@@ -145,11 +148,11 @@ async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
 
 
 @pytest.mark.parametrize("live", [False, True])
-async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkeypatch, live):
-    feed = a_feed(max_bytes=1000)
+async def test_the_collector_is_not_left_with_many_young_objects(nursery, live):
+    feed = a_feed(kind=NotingFeed, max_bytes=1000)
     feed.progress.live = live
     made = []
-    monkeypatch.setattr(feed, "ingest", lambda news, now, steady: made.extend([record] for record in news.records))
+    feed.note = lambda news: made.extend([record] for record in news.records)
     deliver, news = trio.open_memory_channel(2)
     for count in (9 * INGEST_BATCH + 1, INGEST_BATCH - 1):
         deliver.send_nowait(Records(STAYS, [Record(*STAYS, 0, 0, None, None)] * count, 0))

@@ -36,10 +36,17 @@ def a_window(seconds=300, max_bytes=1 << 20):
 
 
 def a_feed(
-    report=lambda record, outcome: None, *, hub=None, seconds=300, max_bytes=1 << 20, parent_timeout=1.0, **options
+    report=lambda record, outcome: None,
+    *,
+    kind=Feed,
+    hub=None,
+    seconds=300,
+    max_bytes=1 << 20,
+    parent_timeout=1.0,
+    **options,
 ):
     """Return a feed that has taken nothing yet, with a window of its own, and a hub unless there is one."""
-    return Feed(hub or Hub(), a_window(seconds, max_bytes), parent_timeout, report, **options)
+    return kind(hub or Hub(), a_window(seconds, max_bytes), parent_timeout, report, **options)
 
 
 def a_session(feed, *, auth=True, most=10, conflate=False, services=None, **options):

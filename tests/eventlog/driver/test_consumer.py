@@ -15,7 +15,6 @@ from kafka.errors import (
     UnknownError,
 )
 
-from mesaya_ws.eventlog.kafka.driver import consumer as module
 from mesaya_ws.eventlog.kafka.driver.consumer import MAINTENANCE_INTERVAL, PAUSED_WAIT, Consumer
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
@@ -37,14 +36,13 @@ class Silent:
 
 
 @pytest.fixture
-def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
+def consumer() -> Consumer:
     """A consumer of `A` and `B`, which stands at 3 in both."""
     places = {at: TopicPartitionState() for at in (A, B)}
     for place in places.values():
         place.seek(OffsetAndMetadata(3, "", -1))
     raw = SimpleNamespace(_fetcher=Silent(), _subscription=SimpleNamespace(assignment=places))
-    monkeypatch.setattr(module, "KafkaConsumer", lambda **_: raw)
-    consumer = Consumer(lambda: None, {})
+    consumer = Consumer(raw)
     consumer.end_refresh({A: 3, B: 3}, set())
     return consumer
 
@@ -255,12 +253,10 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def polling(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> Consumer:
+def polling(broker: Broker) -> Consumer:
     """A consumer of `broker`."""
     raw = SimpleNamespace(_fetcher=broker, _net=broker, _manager=broker)
-    monkeypatch.setattr(module, "KafkaConsumer", lambda **_: raw)
-    monkeypatch.setattr(module, "monotonic", lambda: broker.now)
-    return Consumer(lambda: None, {})
+    return Consumer(raw, clock=lambda: broker.now)
 
 
 def test_a_poll_ends_in_time_when_nothing_comes_and_asks_once(polling: Consumer, broker: Broker):

@@ -13,7 +13,7 @@ from kafka.net.compat import KafkaNetClient
 
 from mesaya_ws.eventlog.kafka.driver import batches
 from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, UnthreadedLoop
-from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
+from mesaya_ws.eventlog.kafka.driver.consumer import Consumer, raw_consumer
 from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
 from mesaya_ws.settings import Settings, SettingsError
 
@@ -98,9 +98,7 @@ class Clients:
 
     def consumer(self) -> Consumer:
         """Return a new consumer without partitions."""
-        consumer = Consumer(partial(self._connect, UnthreadedLoop), self._options, self._sizes)
-        self._keep(consumer.raw)
-        return consumer
+        return Consumer(self._keep(raw_consumer(partial(self._connect, UnthreadedLoop), self._options)), self._sizes)
 
     def producer(self, **options: object) -> KafkaProducer:
         """Return a new producer; `close` does not close it."""

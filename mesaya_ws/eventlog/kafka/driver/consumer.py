@@ -81,17 +81,21 @@ class PoisonError(Exception):
         self.poison = poison
 
 
+def raw_consumer(connect: Callable[..., KafkaNetClient], options: Mapping[str, Any]) -> KafkaConsumer:
+    """Return a new client of kafka-python, as `Consumer` needs it."""
+    return KafkaConsumer(**options, **_OPTIONS, kafka_client=connect)
+
+
 class Consumer:
-    """A `KafkaConsumer`, as `raw`, without partitions at first.
+    """A `raw_consumer`, without partitions at first; `clock` is in seconds, and never steps.
 
     It has no thread of its own: connections make progress only within `poll`. `failing` holds the partitions whose
     fetches the broker refuses, with the code of its error.
     """
 
-    def __init__(
-        self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any], sizes: Sizes = SIZES
-    ) -> None:
-        self.raw = KafkaConsumer(**options, **_OPTIONS, kafka_client=connect)
+    def __init__(self, raw: KafkaConsumer, sizes: Sizes = SIZES, clock: Callable[[], float] = monotonic) -> None:
+        self.raw = raw
+        self._clock = clock
         self._fetcher: Any = self.raw._fetcher
         self._maintained_at = -inf
         # Whether there may be a broker without a fetch under way.
@@ -150,9 +154,9 @@ class Consumer:
         `KafkaConsumer.poll` does the same in twice the CPU time. Raises `PoisonError`, and the brokers' errors about a
         partition.
         """
-        until = monotonic() + seconds
+        until = self._clock() + seconds
         while not (records := self._take(limit)):
-            now = monotonic()
+            now = self._clock()
             if now >= until:
                 return records
             if self.raw._manager.closed:
