@@ -134,21 +134,21 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 def _check_signature(header: _Header, signed: bytes, signature: bytes, keys: Sequence[Key]) -> None:
     """Raise `_FlawError` unless one of the keys that may have signed has done so."""
     id, algorithm = header.key_id, header.algorithm
-    flaw = Flaw.UNKNOWN_KEY if keys else Flaw.NO_KEY
-    may_lack_a_key = True
+    is_named = is_tried = is_this_key = False
     for key in keys:
         if id is None or key.id is None or key.id == id:
+            is_named = True
+            is_this_key |= id is not None and key.id is not None
             if key.algorithm == algorithm:
                 if key.verifies(signed, signature):
                     return
-                flaw = Flaw.SIGNATURE
-            elif flaw is not Flaw.SIGNATURE:
-                flaw = Flaw.ALGORITHM
-            if id is not None and key.id is not None:
-                may_lack_a_key = False
-    # Of an algorithm that no key can have, none is missing.
-    may_lack_a_key &= flaw is not Flaw.ALGORITHM or algorithm in PUBLIC_ALGORITHMS
-    raise _FlawError(flaw, may_lack_a_key=may_lack_a_key)
+                is_tried = True
+    if is_tried:
+        raise _FlawError(Flaw.SIGNATURE, may_lack_a_key=not is_this_key)
+    if is_named:
+        # Of an algorithm that no key can have, none is missing.
+        raise _FlawError(Flaw.ALGORITHM, may_lack_a_key=not is_this_key and algorithm in PUBLIC_ALGORITHMS)
+    raise _FlawError(Flaw.UNKNOWN_KEY if keys else Flaw.NO_KEY, may_lack_a_key=True)
 
 
 def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: float) -> Identity:
@@ -162,11 +162,13 @@ def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: f
     user = claims.get("sub")
     if type(user) is not str or IDENTIFIER.fullmatch(user) is None:
         raise _FlawError(Flaw.SUBJECT)
-    expires, leeway = _time(claims.get("exp"), Flaw.EXPIRY), rules.leeway
-    issued, latest = _time(claims["iat"], Flaw.ISSUED) if "iat" in claims else None, now + leeway
-    if issued is not None and issued > latest:
+    expires, issued, leeway = _time(claims.get("exp")), _time(claims.get("iat")), rules.leeway
+    latest = now + leeway
+    if expires is None:
+        raise _FlawError(Flaw.EXPIRY)
+    if "iat" in claims and (issued is None or issued > latest):
         raise _FlawError(Flaw.ISSUED)
-    if "nbf" in claims and _time(claims["nbf"], Flaw.NOT_BEFORE) > latest:
+    if "nbf" in claims and ((begins := _time(claims["nbf"])) is None or begins > latest):
         raise _FlawError(Flaw.NOT_BEFORE)
     if expires + leeway <= now:
         raise _FlawError(Flaw.EXPIRED)
@@ -180,12 +182,15 @@ def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: f
     return Identity(user, tuple(dict.fromkeys(roles)), issued, expires)
 
 
-def _time(value: object, flaw: Flaw) -> float:
-    """Return a claim that must be a time in seconds (RFC 7519, 2: a number, which may have a fraction)."""
+def _time(value: object) -> float | None:
+    """Return a claim that must be a time in seconds (RFC 7519, 2: a number, which may have a fraction); None: no time.
+
+    Its caller raises: to name a flaw, a call in Python's enumerations, takes as long as all of this.
+    """
     # true is a whole number in Python; NaN and the infinities are not between any two.
     if (type(value) is int or type(value) is float) and 0 <= value < LAST_SECOND:
         return float(value)
-    raise _FlawError(flaw)
+    return None
 
 
 def _names(audience: object, wanted: str) -> bool:
