@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME
 from mesaya_ws.settings import Settings
 from tests.server.websocket.test_connection import CHANNEL, World, gateway
@@ -61,7 +62,7 @@ def world(nursery):
 async def test_no_message_takes_long(world, text):
     assert LARGEST - 16 <= len(text) <= LARGEST
     session = a_session(world.feed, auth=False, most=100)
-    assert not is_long(take(session.receive, text.decode()))
+    assert not is_long(take(handle, session, text.decode()))
 
 
 def in_fragments(first, other):
