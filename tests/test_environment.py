@@ -133,8 +133,9 @@ def test_an_env_file_as_editors_write_it(tmp_path, written):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("PUBLISH_TOKEN", "abc\ndef", "PUBLISH_TOKEN must be one line of text without control characters"),
+        ("PUBLISH_TOKEN", "abc\ndef", "PUBLISH_TOKEN must be one line of text, in UTF-8, without control characters"),
         ("PUBLISH_TOKEN", "abc\0def", "PUBLISH_TOKEN must be one line of text"),
+        ("PUBLISH_TOKEN", "abc\udcffdef", "PUBLISH_TOKEN must be one line of text"),
         ("PORT", "x", "PORT must be a whole number, not 'x'"),
         ("PORT", "-1", "PORT must be from 0 to 65535, not -1"),
         ("PORT", "70000", "PORT must be from 0 to 65535, not 70000"),

@@ -73,7 +73,7 @@ async def inspect_log(
     settings: Settings,
     inspect: Callable[[Settings], Awaitable[Inspection]] = inspect_event_log,
 ) -> Inspection:
-    """Examine the event log; that it does not answer within LOG_TIMEOUT is a finding, too."""
+    """Examine the event log, by `inspect`; that it does not answer within LOG_TIMEOUT is a finding, too."""
     try:
         with trio.fail_after(LOG_TIMEOUT):
             return await inspect(settings)

@@ -59,6 +59,8 @@ class Link:
     """The tasks that connect: one, and a second one while the session moves."""
     _is_connecting: bool = False
     """Whether one of them does, from before its first attempt until its WebSocket is in use: then no other one does."""
+    _latest: WebSocketConnection | None = None
+    """The one that took over last, whether it is in use or has ended: only who opened that reconnects."""
     _failures: int = 0
 
     @property
@@ -136,7 +138,7 @@ class Link:
                     error = first(group)
                     reason = str(error) if isinstance(error, NotConnectedError) else "the connection broke"
                     self.notify(Disconnected(reason))
-            if was_in_use and self._is_connecting:
+            if was_in_use and (self._is_connecting or self._latest is not websocket):
                 return
             self._is_connecting = True
             # Full jitter: the clients of one instance must not come back all at once.
@@ -153,7 +155,7 @@ class Link:
             async with self._in_use:
                 with trio.CancelScope() as scope:
                     self._scope, self._websocket, self._closed = scope, websocket, closed
-                    self._is_connecting = False
+                    self._latest, self._is_connecting = websocket, False
                     try:
                         await self._talk(websocket)
                     except* RefusedError:

@@ -54,7 +54,7 @@ class _Reading:
 
 
 class PublishedKeys:
-    """A `KeySource`: the key set at `url`. `ready` is set once it has been read."""
+    """A `KeySource`: the key set at `url`, reached by `transport_to` it. `ready` is set once it has been read."""
 
     def __init__(
         self,

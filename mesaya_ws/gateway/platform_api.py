@@ -59,7 +59,7 @@ _EXPECTED = (BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRejecte
 
 
 class PlatformApi:
-    """The API at PLATFORM_API_URL, asked for the parents that are requested.
+    """The API at PLATFORM_API_URL, which is reached by `transport_to` it, and asked for the parents that are requested.
 
     After a failure, it is not asked for `pause` seconds; `max_pages` are searched for a section.
     """

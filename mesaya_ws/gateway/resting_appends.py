@@ -32,7 +32,10 @@ class _Resting:
 
 
 class RestingAppends:
-    """Passes commands on to `append`, those that rest when their time is over, while `run` runs."""
+    """Passes commands on to `append`, those that rest when their time is over, while `run` runs.
+
+    At most `max_waiting` rest at once.
+    """
 
     def __init__(self, append: Append, max_waiting: int = MAX_WAITING) -> None:
         self._append = append

@@ -121,8 +121,8 @@ def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> Non
 
 def a_bearer_token(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     """Validate a token that a header can hold (RFC 9110, 5.5); an empty one is valid, too."""
-    if any(character < " " or character == "\x7f" for character in value):
-        raise ValueError(f"{attribute.name.upper()} must be one line of text without control characters")
+    if re.search("[\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise ValueError(f"{attribute.name.upper()} must be one line of text, in UTF-8, without control characters")
 
 
 def public_keys_in_pem(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:

@@ -1,15 +1,23 @@
 """A session that moves to another instance misses nothing, and repeats nothing."""
 
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
+from mesaya_ws.client.connection import NotConnectedError
+from mesaya_ws.client.credentials import Credentials
+from mesaya_ws.client.link import Link
 from mesaya_ws.client.session import Disconnected, RefusedError
-from tests.support.scripted_gateway import CHANNEL, REFUSED, Gateway, connect, event, receive, say
+from tests.support.scripted_gateway import CHANNEL, QUICK, REFUSED, Gateway, connect, event, receive, say
 from tests.timing import PATIENCE
+
+PING = b"\x89\x00"
 
 
 async def test_session_moves_without_a_gap():
@@ -185,3 +193,46 @@ async def test_session_whose_connection_ends_during_its_move_dials_no_third_one(
                 assert (await anext(session)).data == number
                 await session.unsubscribe("another channel")
     assert len(requests) == 2
+
+
+async def test_connection_that_breaks_while_it_is_closed_after_a_move_is_not_dialled_again():
+    """A ping that crosses the close frame is answered by nobody: trio-websocket counts that as a fault."""
+    dialled, closed = count(1), trio.Event()
+
+    async def serve(stream):
+        number, websocket = next(dialled), WSConnection(ConnectionType.SERVER)
+        while data := await stream.receive_some():
+            websocket.receive_data(data)
+            for what in websocket.events():
+                match what:
+                    case Request():
+                        await stream.send_all(websocket.send(AcceptConnection()))
+                        await stream.send_all(websocket.send(TextMessage(str(number))))
+                    case TextMessage():
+                        await stream.send_all(websocket.send(what))
+                    case CloseConnection():
+                        await stream.send_all(PING)
+        closed.set()
+
+    async def talk(websocket):
+        try:
+            if await websocket.get_message() == "1":
+                link.move()
+            else:
+                await closed.wait()
+                # What was dialled meanwhile has been met when so many are answered.
+                for _ in range(50):
+                    await websocket.send_message("x")
+                    await websocket.get_message()
+                nursery.cancel_scope.cancel()
+            await websocket.get_message()
+        except ConnectionClosed:
+            raise NotConnectedError("closed") from None
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            port = listener.socket.getsockname()[1]
+            link = Link(f"ws://127.0.0.1:{port}/ws", Credentials(None, None, (), QUICK), lambda notice: None, QUICK)
+            nursery.start_soon(link.run, talk)
+    assert next(dialled) == 3

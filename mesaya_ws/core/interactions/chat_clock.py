@@ -22,7 +22,8 @@ class ChatClock:
 
     def __init__(self) -> None:
         self.now = 0
-        # Places before which nothing is known that is older, the earliest one first: then the times go down.
+        # (place, since): a conversation whose last record has a lower place knows nothing older than `since`. Places go
+        # up, and times down.
         self._returns: list[tuple[int, int]] = []
 
     def copy(self) -> "ChatClock":

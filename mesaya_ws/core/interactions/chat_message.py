@@ -33,7 +33,10 @@ class ChatMessage:
 
     @property
     def kept_from(self) -> int:
-        """From when on it is kept for a time: no earlier than the message before it."""
+        """From when on it is kept for a time: no earlier than the message before it.
+
+        That is long after `sent_at` where the log's clock was far ahead before.
+        """
         return self.sent_at if self.later is None else self.later
 
     @property

@@ -192,11 +192,19 @@ class Chats:
 
     def _clear(self, user: str) -> Iterator[None]:
         """Forget what a guest has said, yielding after some of it."""
+        unknown = []
         for key in self.conversations.of_guest(user):
             conversation = self.get(key)
-            if conversation is not None:
+            if conversation is None:
+                unknown.append(key)
+            else:
                 yield from conversation.clear(user)
                 self._keep(conversation)
+            yield
+        # Their rows go with those of others that are swept up.
+        for key in unknown:
+            if (former := self.conversations.get(key)) is not None:
+                self._forget(former)
             yield
 
     def finish(self) -> Iterator[None]:
@@ -213,7 +221,7 @@ class Chats:
             return
         rows, since = self._at_once, self._clock.since(self.next_place)
         conversations = 1 + rows // 10  # each is as much work as ten rows
-        for known in self.conversations.take_quiet(since, conversations):
+        for known in self.conversations.take_quiet(since, self._clock.since, conversations):
             self._forget(known)
         for _ in range(conversations):
             oldest = self.conversations.oldest()

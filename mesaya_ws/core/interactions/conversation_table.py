@@ -1,6 +1,6 @@
 """All conversations, and how they are found: by restaurant and guest, in both inboxes, and when they were quiet."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -102,11 +102,14 @@ class ConversationTable:
         """Iterate over all, whatever changes meanwhile of others."""
         return map(_key, self._rows.ids())
 
-    def take_quiet(self, since: int, most: int) -> Iterator[Conversation]:
-        """Take at most so many of those that had no record since some time (ms); none is taken twice."""
+    def take_quiet(self, since: int, since_of: Callable[[int], int], most: int) -> Iterator[Conversation]:
+        """Take at most so many of those that had no record since some time (ms); none is taken twice.
+
+        For those whose last record has another place, that time may be later: it is `since_of` the place.
+        """
         for key in islice(self._quiet.take(since), most):
             known = self.get(key)
-            if known is not None and known.last_at < since:
+            if known is not None and known.last_at < since_of(known.place):
                 yield known
 
     def oldest(self) -> Conversation | None:

@@ -9,7 +9,10 @@ from mesaya_ws.core.wire.messages import MessageError
 
 
 def has_right(session: Session, action: Action, channel: Channel) -> bool:
-    """Return whether the client of `session` may do that on a channel, by what is known now."""
+    """Return whether the client of `session` may do that on a channel, by what is known now.
+
+    What anyone sees, or with AUTH=off, is the matter of `may_see`.
+    """
     return may(session.identity, action, channel, session.feed.known.facts)
 
 

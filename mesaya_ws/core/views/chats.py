@@ -45,6 +45,9 @@ from mesaya_ws.core.wire.frames import payload_of, text_frame
 SHOWN = 50
 """Messages in the snapshot of a conversation, and conversations in that of an inbox."""
 
+LOOKED_AT = 3 * SHOWN
+"""Conversations that are looked at for the snapshot of an inbox: some may be forgotten, and not swept up yet."""
+
 PREVIEW = 120
 """Characters of a message that an inbox shows."""
 
@@ -217,9 +220,9 @@ def inbox_state(view: View) -> State:
     side = RESTAURANT if of_restaurant else GUEST
     table = chats.conversations
     keys = table.of_restaurant(subject) if of_restaurant else table.of_guest(subject)
-    # Those after one that is forgotten were quiet for longer.
-    known = takewhile(lambda conversation: conversation is not None, map(chats.get, keys))
-    latest = [each for each in islice(known, SHOWN + 1) if each is not None]
+    # Those that are forgotten, and not swept up yet, come last, but where the log's clock was wrong.
+    known = (each for each in map(chats.get, islice(keys, LOOKED_AT)) if each is not None)
+    latest = list(islice(known, SHOWN + 1))
     shown = [conversation_shown(conversation, side, view.projections) for conversation in latest[:SHOWN]]
     return {"conversations": shown, "more": len(latest) > SHOWN}
 

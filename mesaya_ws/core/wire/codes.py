@@ -27,8 +27,7 @@ class ErrorCode:
 NORMAL = CloseCode(
     1000,
     "normal",
-    "The client asked for the end. Where it did not, something between has closed: the service sends this as an answer "
-    "alone.",
+    "The client asked for the end, or something between did: the service sends this as an answer alone.",
     reconnect=True,
 )
 UNSUPPORTED_DATA = CloseCode(

@@ -60,7 +60,7 @@ _CODE_OF_VIOLATION = {
 class ConnectionConfig:
     """What one connection may cost, and how long it may be silent: settings of the same names.
 
-    What its client sends is for `handle_message`, which returns what kind of message that was.
+    No setting is `handle_message`: what the client sends is for it, and it returns what kind of message that was.
     """
 
     frame_limits: FrameLimits
@@ -75,9 +75,9 @@ class ConnectionConfig:
 
 def connection_config(settings: Settings) -> ConnectionConfig:
     """Return what `settings` say of each connection."""
-    own = {name: getattr(settings, name) for name in fields_dict(ConnectionConfig) if hasattr(settings, name)}
+    own = fields_dict(ConnectionConfig).keys() - {"frame_limits", "handle_message"}
     limits = {name: getattr(settings, name) for name in fields_dict(FrameLimits)}
-    return ConnectionConfig(FrameLimits(**limits), **own)
+    return ConnectionConfig(FrameLimits(**limits), **{name: getattr(settings, name) for name in own})
 
 
 class Connection:

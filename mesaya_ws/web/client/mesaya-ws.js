@@ -392,24 +392,24 @@ class Subscription {
 
 /**
  * Return what gets the position that is kept of a channel, or with a `position` keeps that; a storage that throws is none.
- * In a `Storage`, each has the time beside it: those of all gateways that were kept longest ago are forgotten.
+ * In a `Storage`, each has the time beside it: of those that are there at first, of all gateways, the latest ones stay.
  * @param {any} storage @param {string} url
  */
 function positionsIn(storage, url) {
   const isStorage = typeof storage?.setItem === "function";
   const partsOf = (/** @type {string} */ key) => storage.getItem(key)?.split(" ") ?? [];
-  const age = (/** @type {string} */ key) => Date.now() - (partsOf(key)[1] ?? 0);
+  try {
+    const kept = isStorage ? Object.keys(storage).filter((it) => it.startsWith("mesaya-ws ")) : [];
+    const keptAt = Object.fromEntries(kept.map((it) => [it, +(partsOf(it)[1] ?? 0)]));
+    kept.sort((one, other) => keptAt[other] - keptAt[one]);
+    for (const it of kept.slice(POSITIONS_KEPT)) storage.removeItem(it);
+  } catch {}
   /** @param {string} channel @param {string} [position] */
   return (channel, position) => {
     const key = `mesaya-ws ${url} ${channel}`;
     try {
       if (!isStorage) return position ? (storage[channel] = position) : storage[channel];
       if (position) return storage.setItem(key, `${position} ${Date.now()}`);
-      const kept = Object.keys(storage).filter((it) => it.startsWith("mesaya-ws "));
-      if (kept.length > POSITIONS_KEPT) {
-        kept.sort((one, other) => age(one) - age(other));
-        for (const it of kept.slice(POSITIONS_KEPT)) storage.removeItem(it);
-      }
       return partsOf(key)[0];
     } catch {}
   };

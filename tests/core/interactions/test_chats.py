@@ -296,6 +296,35 @@ def test_nothing_is_left_in_the_store_of_what_was_forgotten(new_store):
     life.end()
 
 
+def test_nothing_is_left_in_the_store_of_what_a_wrong_clock_made_too_old(new_store):
+    keys = [ConversationKey("r1", f"u{number}") for number in range(100)]
+    log = [(Said(key, "m", GUEST, key.guest, f"of {key.guest}"), NOW + number) for number, key in enumerate(keys)]
+    other = ConversationKey("r3", "x")
+    log += [(Said(other, f"ahead{number}", GUEST, "x", "a"), NOW + 3 * KEPT + number) for number in range(2)]
+    back = NOW + 2 * HOUR
+    log += [(Said(other, "back", GUEST, "x", "a"), back), (Erased("u99"), back + 1)]
+    log += [(ReadUpTo(other, RESTAURANT, number), back + 2) for number in range(10)]
+    erased = len(log)
+    log += [(Said(other, f"later{number}", GUEST, "x", "a"), back + KEPT + HOUR) for number in range(300)]
+    store = new_store()
+    life = Life(log, store, at_once=10)
+    for end in (*range(0, erased, 30), erased):
+        life.read(end)
+        life.commit(*life.capture())
+    assert [key for key in (*keys, other) if life.chats.get(key)] == [other]
+    with store.view() as view:
+        rows = [orjson.loads(value) for _, value in view.rows("chat/message")]
+        assert "of u98" in [row[4] for row in rows], "they go with later records"
+        assert "of u99" not in [row[4] for row in rows]
+    life.read(len(log))
+    life.commit(*life.capture())
+    with store.view() as view:
+        assert [id for id, _ in view.rows("chat/conversation")] == ["r3:x"]
+        assert {orjson.loads(value)[3] for _, value in view.rows("chat/message")} == {"x"}
+        assert members_of(view, "chat/guest") == members_of(view, "chat/restaurant") == 1
+    life.end()
+
+
 def members_of(view, index):
     return sum(1 for parent in view.parents(index) for _ in view.members(index, parent))
 

@@ -1043,11 +1043,12 @@ describe('kept positions', () => {
       subscription.close();
       await advance(1);
     }
-    client.subscribe(NEWS);
+    const again = await connect({ positions });
+    last().welcome();
     const kept = Object.keys(positions).filter((key) => key.startsWith('mesaya-ws '));
     assert.deepEqual(kept.map((key) => key.split(' ')[2]), many.slice(-500));
     assert.equal(positions['of another program'], 'x');
-    client.subscribe(many[100]);
+    again.subscribe(many[100]);
     assert.equal(last().sent.at(-1).position, 'p0');
   });
 
