@@ -43,7 +43,7 @@ const STANDSTILL = 10_000; // ms in which `asOf` has to advance
 const LINGER = 100; // ms that a channel stays subscribed without subscriptions: pages mount and unmount
 const KEPT = { messages: 500, characters: 2 ** 21 }; // a snapshot and what followed, for subscriptions that come later
 const WAITING = 10_000; // messages that an iteration may leave waiting
-const POSITIONS_KEPT = 500; // of the channels that were used last, for later clients
+const POSITIONS_KEPT_FOR = 30 * 24 * 3_600_000; // after their last use: no gateway has what is further back
 
 /** Close codes after which another attempt would end in the same way (docs/protocol.md). */
 const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
@@ -292,7 +292,7 @@ class Subscription {
       const backlog = (this.#backlog = [...this.#kept()]);
       queueMicrotask(() => {
         this.#backlog = undefined;
-        for (const message of backlog) this.#tell(message);
+        for (const message of backlog) this.#emit(message);
       });
     }
     const { presence } = this.#channel;
@@ -348,12 +348,10 @@ class Subscription {
 
   /** @param {Json} message */
   deliver(message) {
-    if (message.type === "presence") {
-      this.#events.emit("presence", message);
-      return;
-    }
+    const { type } = message;
+    if (type === "presence") return this.#events.emit(type, message);
     if (this.#backlog?.length) this.#backlog.push(message);
-    else this.#tell(message);
+    else this.#emit(message);
     this.#events.emit("*", message);
   }
 
@@ -382,27 +380,25 @@ class Subscription {
   }
 
   /** @param {Json} message */
-  #tell(message) {
+  #emit(message) {
+    const { type } = message;
     if (this.#isOver) return;
-    if (message.type === "snapshot") this.#events.emit("snapshot", message.data, message.position);
-    else if (message.type === "gap") this.#events.emit("gap", message);
-    else this.#events.emit("message", message);
+    if (type === "snapshot") this.#events.emit(type, message.data, message.position);
+    else this.#events.emit(type === "gap" ? type : "message", message);
   }
 }
 
 /**
  * Return what gets the position that is kept of a channel, or with a `position` keeps that; a storage that throws is none.
- * In a `Storage`, each has the time beside it: of those that are there at first, of all gateways, the latest ones stay.
+ * In a `Storage`, each has the time beside it: those that are there at first, of whatever gateway, are forgotten when old.
  * @param {any} storage @param {string} url
  */
 function positionsIn(storage, url) {
-  const isStorage = typeof storage?.setItem === "function";
+  const isStorage = Boolean(storage?.setItem);
   const partsOf = (/** @type {string} */ key) => storage.getItem(key)?.split(" ") ?? [];
   try {
-    const kept = isStorage ? Object.keys(storage).filter((it) => it.startsWith("mesaya-ws ")) : [];
-    const keptAt = Object.fromEntries(kept.map((it) => [it, +(partsOf(it)[1] ?? 0)]));
-    kept.sort((one, other) => keptAt[other] - keptAt[one]);
-    for (const it of kept.slice(POSITIONS_KEPT)) storage.removeItem(it);
+    for (const it of Object.keys(isStorage && storage))
+      if (it.startsWith("mesaya-ws ") && !(Date.now() - +partsOf(it)[1] < POSITIONS_KEPT_FOR)) storage.removeItem(it);
   } catch {}
   /** @param {string} channel @param {string} [position] */
   return (channel, position) => {
