@@ -37,8 +37,9 @@ START_TIMEOUT, STOP_TIMEOUT = 180.0, 60.0
 SASL_USER, SASL_PASSWORD = "alice", "alice's secret"
 """Who may use the listener `Broker.sasl_address`, by PLAIN or SCRAM-SHA-256."""
 
-# A short session of the broker with its controller: it is back at once after kill -9. A thread that looks for what
-# retention and compaction remove each second, and a small buffer for it instead of 128 MB.
+# A session of the broker with its controller that is over soon after kill -9, and not because a machine is busy: a
+# broker that counts as dead without being so takes minutes to recover there. A thread that looks each second for what
+# retention and compaction remove, and a small buffer for it instead of 128 MB.
 _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -60,7 +61,7 @@ _PROPERTIES = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
-    "broker.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "6000",
     "broker.heartbeat.interval.ms": "200",
     "log.retention.check.interval.ms": "1000",
     "log.initial.task.delay.ms": "500",
@@ -347,16 +348,16 @@ def create_topics(address: str) -> None:
 
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
         for topic in load_settings().kafka_topics:
-            _create_topic(admin, topic)
+            create_topic(admin, topic)
 
 
-def _create_topic(admin: KafkaAdminClient, topic: str) -> None:
+def create_topic(admin: KafkaAdminClient, topic: str, partitions: int = 1) -> None:
     """Create a topic if it does not exist; a broker that was too busy to say that it is there is waited for."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
             with contextlib.suppress(TopicAlreadyExistsError):
-                admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+                admin.create_topics({topic: {"num_partitions": partitions, "replication_factor": 1}})
         except InvalidReplicationFactorError:
             if time.monotonic() > deadline:
                 raise

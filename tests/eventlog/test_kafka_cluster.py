@@ -31,7 +31,6 @@ SAFE = {
     "min.insync.replicas": "2",
     "default.replication.factor": "1",
     "replica.lag.time.max.ms": "6000",
-    "broker.session.timeout.ms": "6000",
 }
 
 

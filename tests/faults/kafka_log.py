@@ -1,26 +1,26 @@
 """Kafka, written by a producer that does not give up."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any
 
 import trio
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import CorruptRecordError
+from kafka.errors import CorruptRecordError, KafkaTimeoutError
 
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.settings import Settings
+from tests.kafka_broker import create_topic
 from tests.timing import PATIENCE
 
 from .log import Held
 
-ACKNOWLEDGED_WITHIN = 60.0
-"""Seconds in which the broker must take what is written; longer than any outage here."""
-
+ACKNOWLEDGED_WITHIN = 600.0
+"""Seconds in which the broker must take what is written; longer than any outage here, on a machine however busy."""
 
 Places = dict[TopicPartition, int]
 
@@ -154,8 +154,12 @@ class KafkaLog:
 
     async def create(self, *topics: str, partitions: int = 1) -> None:
         """Create topics."""
-        wanted = {topic: {"num_partitions": partitions, "replication_factor": 1} for topic in topics}
-        await self.administer(lambda admin: admin.create_topics(wanted))
+
+        def create(admin: KafkaAdminClient) -> None:
+            for topic in topics:
+                create_topic(admin, topic, partitions)
+
+        await self.administer(create)
 
     async def delete(self, *topics: str) -> None:
         """Delete topics, and wait until they are gone."""
@@ -211,11 +215,14 @@ async def kafka_log(address: str, *, without: Sequence[str] = (), partitions: in
         enable_idempotence=False,
         max_in_flight_requests_per_connection=1,
         max_block_ms=60_000,
+        delivery_timeout_ms=round(ACKNOWLEDGED_WITHIN * 1000),
     )
     log._producer = await trio.to_thread.run_sync(make)
     try:
         yield log
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(partial(log._producer.close, 2))
+            # What a test that has failed left unsent must not hide why.
+            with suppress(KafkaTimeoutError):
+                await trio.to_thread.run_sync(partial(log._producer.close, 2))
             await trio.to_thread.run_sync(clients.close)
