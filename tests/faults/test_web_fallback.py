@@ -60,7 +60,7 @@ async def test_javascript_client_that_reads_by_http_under_faults(any_world, brow
         moved = await world.subscribe(balancer.url, kinds=kinds)
         bereft = await world.subscribe(bereaved.url, kinds=kinds)
         switching = await world.subscribe(fickle.url, kinds=kinds)
-        source = {"secret": SECRET, "seconds": 20}  # of which half is left when they are renewed
+        source = {"secret": SECRET, "seconds": 40}  # of which half is left when they are renewed
         signed_in = await world.subscribe(
             private.url, kinds=[partial(WebSubscriber, host, token=source, fallback=True)]
         )
