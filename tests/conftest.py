@@ -60,10 +60,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        # One process runs all of a file, whose tests share a broker and gateways, and one all of the fault matrix: two
-        # of its tests at once are more than two cores can do in time.
-        group = "faults" if folder == "faults" else str(item.path.relative_to(Path(__file__).parent))
-        item.add_marker(pytest.mark.xdist_group(group))
         test = inspect.unwrap(getattr(item, "obj", pytest_configure))
         if (
             folder not in NOT_QUICK

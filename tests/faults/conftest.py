@@ -1,6 +1,7 @@
 """What the fault matrix shares: the logs, the world, and the table of results."""
 
-from collections.abc import AsyncIterator
+import fcntl
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def results(pytestconfig: pytest.Config) -> Results:
     """What the faults have led to."""
     return pytestconfig.stash.setdefault(RESULTS, Results())
+
+
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One test of the matrix runs at a time, in several processes, too: two are more than two cores can do in time."""
+    if request.node.get_closest_marker("faults") is None:
+        yield
+        return
+    with (tmp_path_factory.getbasetemp().parent / "faults.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="package")
