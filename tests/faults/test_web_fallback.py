@@ -70,7 +70,7 @@ async def test_javascript_client_that_reads_by_http_under_faults(any_world, brow
             nursery.start_soon(roll, world, balancer, replicas, moved)
             nursery.start_soon(kill_and_restart, world, proxied, bereft)
             nursery.start_soon(let_websockets_pass_and_not, world, fickle, other, switching)
-            nursery.start_soon(world.received_more, signed_in, 600)  # several tokens
+            nursery.start_soon(world.received_more, signed_in, 300)  # more than one token
         truth = await world.finish()
         where = f"{host.kind} by HTTP: "
         world.report(where + "TCP cut in mid-event", "cut 3 times", truth, cut_off)
