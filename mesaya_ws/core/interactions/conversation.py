@@ -89,8 +89,8 @@ class Conversation:
         if self.find(said.id) is not None:
             return None
         later = self.last_at if self.last_at > at else None
-        told = said.author, said.text, said.attachments, said.reply_to
-        message = ChatMessage(said.id, offset, said.side, *told, sent_at=at, later=later)
+        content = said.author, said.text, said.attachments, said.reply_to
+        message = ChatMessage(said.id, offset, said.side, *content, sent_at=at, later=later)
         if self.next == self.first:
             self.oldest_at = message.kept_from
         self.messages.add(self.number, self.next, message, self.first)

@@ -20,8 +20,8 @@ export interface Options {
   token?: string | ((why: "connect" | "expiring" | "rejected") => Promise<string | null>);
   /**
    * Where positions are kept beyond the life of the client, such as `localStorage`: a later subscription without `snapshot`
-   * resumes from there. What a `Storage` has had for 30 days without use is forgotten when a client is made; one that throws is passed over.
-   * By default, they are in memory, and end with their channel.
+   * resumes from there. What a `Storage` has had for 30 days without use is forgotten when a client is made; one that throws
+   * is passed over. By default, they are in memory, and end with their channel.
    */
   positions?: Record<string, string> | Pick<Storage, "getItem" | "setItem">;
   /**

@@ -43,7 +43,7 @@ const STANDSTILL = 10_000; // ms in which `asOf` has to advance
 const LINGER = 100; // ms that a channel stays subscribed without subscriptions: pages mount and unmount
 const KEPT = { messages: 500, characters: 2 ** 21 }; // a snapshot and what followed, for subscriptions that come later
 const WAITING = 10_000; // messages that an iteration may leave waiting
-const POSITIONS_KEPT_FOR = 30 * 24 * 3_600_000; // after their last use: no gateway has what is further back
+const POSITIONS_KEPT_FOR = 30 * 24 * 3_600_000; // ms after their last use: gateways keep seven days by default
 
 /** Close codes after which another attempt would end in the same way (docs/protocol.md). */
 const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
