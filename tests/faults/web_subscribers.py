@@ -99,6 +99,7 @@ class WebSubscriber(Subscriber):
         self.kind = host.kind
         self.statuses: list[str] = []
         self.signed_out: list[str] = []
+        self.errors: list[str] = []
         self._host = host
         self._token = token
         self._fallback = fallback
@@ -125,6 +126,9 @@ class WebSubscriber(Subscriber):
     @property
     def places(self) -> dict[str, str]:
         return self._places
+
+    def last(self) -> object:
+        return {name: getattr(self, name)[-10:] for name in ("statuses", "closes", "signed_out", "errors")}
 
     def drop(self) -> None:
         raise NotImplementedError("A page does not cut its connection; a proxy does.")
@@ -161,6 +165,8 @@ class WebSubscriber(Subscriber):
                 self.signed_out.append(reason)
             case {"drained": number}:
                 self._drained = number
+            case {"error": code}:
+                self.errors.append(code)
             case {"pageerror": error}:
                 raise AssertionError(error)
             case _:

@@ -178,7 +178,11 @@ class World:
             return sum(max(0, count - len(one.ids)) for one, count in wanted.items())
 
         while still := missing():
-            await until(lambda still=still: missing() < still, f"one of {still} more events")
+            try:
+                await until(lambda still=still: missing() < still, f"one of {still} more events")
+            except AssertionError as error:
+                error.add_note(f"What they were last, and why: {[(one.kind, one.last()) for one in wanted]}")
+                raise
 
     async def all_received(self, subscribers: Sequence[Subscriber]) -> None:
         """Return when the subscribers have received all that there is; nobody may be writing."""
