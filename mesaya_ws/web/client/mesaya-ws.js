@@ -575,7 +575,8 @@ export class MesaYA {
     const { promise } = (this.#signingIn ??= new Deferred());
     this.#isSignedOut = false;
     this.#rejected = undefined;
-    if (this.#link && !this.#options.user) this.#renew("connect");
+    if (this.#attempt) this.#redial(); // which may have asked for its token before
+    else if (this.#link && !this.#options.user) this.#renew("connect");
     else this.reconnect();
     return promise;
   }
@@ -668,6 +669,13 @@ export class MesaYA {
     link.opening = setTimeout(() => this.#fail(link, "no_welcome"), OPEN_TIMEOUT);
   }
 
+  /** Dial instead of what is being opened: that has another token, or tries a way that may be silent for long. */
+  #redial() {
+    this.#opening?.drop();
+    this.#opening = this.#attempt = undefined;
+    this.#dial();
+  }
+
   /** @param {Link} link @param {string} reason */
   #fail(link, reason) {
     link.drop();
@@ -681,6 +689,7 @@ export class MesaYA {
     this.#log(`ended: ${code} ${reason}`);
     const wasInUse = link === this.#link;
     if (wasInUse) {
+      if (link.isFallback && !this.#opening?.isFallback) this.#stop(); // a WebSocket that is tried is not waited for
       this.#unuse();
       this.#rush();
     } else if (link === this.#opening) {
@@ -833,7 +842,7 @@ export class MesaYA {
         }
         break;
       case "going_away":
-        this.#dial();
+        this.#redial();
         break;
       case "token_expiring": {
         // A token that ends soon after it was shown is used for half of its life: the next one may be no longer.
@@ -1027,7 +1036,7 @@ export class MesaYA {
     if (error.code === "unavailable") {
       this.#renewLater(why, 1);
     } else if (error.code !== "bad_token") {
-      this.#dial(); // another user, or a gateway that takes tokens in the handshake alone: a new link
+      this.#redial(); // another user, or a gateway that takes tokens in the handshake alone: a new link
     } else if (why !== "rejected") {
       this.#rejected = token;
       this.#renew("rejected");

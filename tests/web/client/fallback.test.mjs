@@ -364,6 +364,47 @@ describe('a stream', () => {
     assert.deepEqual([first.isAborted, client.status.user], [true, 'u1']);
   });
 
+  describe('while a WebSocket is tried', () => {
+    /** Have a channel live by HTTP, and a WebSocket dialled of which nothing is heard. */
+    async function trying(options) {
+      await fallen(options);
+      client.subscribe(TABLES);
+      await advance(0.1);
+      await last().open({ user: 'u1' });
+      await last().receive([subscribed(TABLES), 'p0']);
+      const count = sockets.length;
+      while (sockets.length === count) await advance(0.5);
+      return last();
+    }
+
+    test('a token that ends is shown on another stream all the same', async () => {
+      let count = 0;
+      const first = await trying({ token: async () => `t${count++}` });
+      await first.receive({ type: 'token_expiring', expiresIn: 0 });
+      await advance(2);
+      assert.notEqual(last().headers.Authorization, first.headers.Authorization);
+      assert.equal(sockets.at(-1).isDropped, true);
+      await last().open({ user: 'u1' });
+      assert.equal(first.isAborted, true);
+    });
+
+    test('a stream that goes away is left for another one all the same', async () => {
+      const first = await trying();
+      await first.receive({ type: 'going_away', closeIn: 5 });
+      await advance(0.1);
+      assert.deepEqual([first.isAborted, last().channels], [false, [NEWS]]);
+    });
+
+    test('a stream that ends is followed by another one, which does not wait for it', async () => {
+      const first = await trying();
+      await first.end();
+      await advance(1);
+      assert.notEqual(last(), first);
+      await last().open();
+      assert.equal(client.status.state, 'live');
+    });
+  });
+
   test('nothing can be sent this way', async () => {
     await fallen();
     await assert.rejects(client.publish('restaurant:1:chat:u1', { text: 'Hola' }), { code: 'no_websocket' });

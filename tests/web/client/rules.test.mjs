@@ -922,6 +922,21 @@ describe('tokens', () => {
     });
   }
 
+  test('a connection that is opened with no token when somebody signs in is opened again, with one', async () => {
+    let token = null;
+    const client = await connect({ token: async () => token });
+    last().welcome().receive({ type: 'going_away', closeIn: 5 });
+    await settle();
+    const anonymous = last();
+    token = 'a';
+    const signedIn = client.authenticate();
+    await settle();
+    assert.deepEqual([anonymous.isDropped, last().protocols], [true, ['mesaya.v1', 'bearer.a']]);
+    last().welcome({ user: 'u1' });
+    await signedIn;
+    assert.equal(client.status.user, 'u1');
+  });
+
   test('whether a token is good may not be known now: it is shown again later', async () => {
     const client = await connect({ token: 't' });
     const socket = last().welcome();
