@@ -99,6 +99,7 @@ class WebSubscriber(Subscriber):
         self.kind = host.kind
         self.statuses: list[str] = []
         self.signed_out: list[str] = []
+        self.asked: list[str] = []
         self.errors: list[str] = []
         self._host = host
         self._token = token
@@ -128,7 +129,7 @@ class WebSubscriber(Subscriber):
         return self._places
 
     def last(self) -> object:
-        return {name: getattr(self, name)[-10:] for name in ("statuses", "closes", "signed_out", "errors")}
+        return {name: getattr(self, name)[-10:] for name in ("statuses", "closes", "signed_out", "asked", "errors")}
 
     def drop(self) -> None:
         raise NotImplementedError("A page does not cut its connection; a proxy does.")
@@ -163,6 +164,8 @@ class WebSubscriber(Subscriber):
                 self.closes.append(code)
             case {"signedOut": reason}:
                 self.signed_out.append(reason)
+            case {"asked": why}:
+                self.asked.append(why)
             case {"drained": number}:
                 self._drained = number
             case {"error": code}:

@@ -4,7 +4,8 @@
 // {"client": number, "drain": number}, {"client": number, "reconnect": true}. With `token`: {secret, seconds}, the client has a
 // token source, of an ADMIN; {"client": number, "signing": false} lets it fail, true lets it work again;
 // {"client": number, "offline": true} takes the network of a page away.
-// Each line of subscriber.mjs comes with the number of the client; before all, {"browser": pid}. It ends when its standard input does.
+// Each line of subscriber.mjs comes with the number of the client, and so does {"asked": why} when its token source is asked;
+// before all comes {"browser": pid}. It ends when its standard input does.
 
 import { createHmac } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
@@ -23,11 +24,12 @@ const base64 = (value) => Buffer.from(JSON.stringify(value)).toString('base64url
 class Tokens {
   isSigning = true;
 
-  constructor({ secret, seconds }) {
-    Object.assign(this, { secret, seconds });
+  constructor({ secret, seconds }, report) {
+    Object.assign(this, { secret, seconds, report });
   }
 
   source = async (why) => {
+    this.report({ asked: why });
     if (!this.isSigning) throw new Error(`no token: ${why}`);
     const now = Math.floor(Date.now() / 1000);
     const claims = { sub: 'admin', roles: ['ADMIN'], iss: 'mesaYA-auth', iat: now, exp: now + this.seconds };
@@ -87,8 +89,8 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
   const known = clients.get(client);
   if (command.open) {
     const { token, ...rest } = command.open;
-    const tokens = token && new Tokens(token);
     const report = (what) => process.stdout.write(`${JSON.stringify({ client, ...what })}\n`);
+    const tokens = token && new Tokens(token, report);
     const subscriber = await open({ ...rest, token: tokens?.source, report });
     clients.set(client, { subscriber, tokens });
   }
