@@ -68,12 +68,22 @@ async function inChromium() {
     const page = await browser.newPage({ ignoreHTTPSErrors: true });
     page.on('pageerror', (error) => report({ pageerror: String(error) }));
     await page.goto(`http://127.0.0.1:${server.address().port}/`);
-    await page.exposeFunction('report', report);
+    await page.exposeFunction('report', (all) => all.forEach(report));
     if (token) await page.exposeFunction('token', token);
     await page.evaluate(async (given) => {
       const { MesaYA } = await import('/mesaya-ws.js');
       const { subscribe } = await import('/subscriber.mjs');
-      window.subscriber = subscribe({ MesaYA, ...given, token: window.token, report: window.report });
+      // Each call takes several turns between three processes: so one takes all that there is by then.
+      const waiting = [];
+      let isReporting = false;
+      const report = async (what) => {
+        waiting.push(what);
+        if (isReporting) return;
+        isReporting = true;
+        while (waiting.length) await window.report(waiting.splice(0));
+        isReporting = false;
+      };
+      window.subscriber = subscribe({ MesaYA, ...given, token: window.token, report });
     }, rest);
     const call = (name, ...values) => page.evaluate(([one, all]) => void window.subscriber[one](...all), [name, values]);
     const offline = (isOffline) => page.context().setOffline(isOffline);
