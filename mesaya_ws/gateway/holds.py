@@ -60,7 +60,7 @@ _RESERVATIONS = topic_of("reservations")
 
 
 class Holds:
-    """The proposals of one instance, whose `rules` its sessions share; `reconnect` is in seconds."""
+    """What one instance proposes about table holds; its sessions share the `rules`, `reconnect` is in seconds."""
 
     def __init__(
         self,

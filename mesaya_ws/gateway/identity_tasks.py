@@ -22,8 +22,9 @@ Reading = tuple[str, str, Callable[[], Awaitable[None]], trio.Event]
 
 @frozen(eq=False)
 class IdentityTasks:
-    """`authentication` is None with AUTH=off, where tokens do not count; `revocations`, where none is verified.
+    """The tasks that say whom tokens name, and what they have read.
 
+    `authentication` is None with AUTH=off, where tokens do not count; `revocations`, where none is verified;
     `revocations.on_revoked` passes a revocation on to the sessions that live on.
     """
 

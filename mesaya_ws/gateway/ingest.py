@@ -85,7 +85,7 @@ async def ingest(
 
 @frozen
 class _Ingest:
-    """What goes along with it: counts, lines in the log, writes to clients (see `driver.Observer`)."""
+    """Counts, logs and writes around each step of a feed (see `driver.Observer`)."""
 
     feed: Feed
     registry: SessionRegistry[Any]

@@ -38,7 +38,7 @@ _RESERVATIONS = topic_of("reservations")
 
 
 class Reminders:
-    """The proposals of one instance; reservations are announced again every `after` seconds, by the log's times."""
+    """The reminders that one instance proposes: of a reservation, every `after` seconds by the log's times."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ that it needs for what the log brings; those who wait get the rest."""
 class AdaptiveBatch:
     """How many of those who wait for the same have their turn together: `most`, or `least` as long as turns are long.
 
-    A turn is that takes more than `long_turn` seconds.
+    A turn is long if it takes more than `long_turn` seconds.
 
     A count alone would not do: when the machine, or live delivery, has much to do, so many would still hold it up.
     """

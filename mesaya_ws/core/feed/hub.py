@@ -164,7 +164,7 @@ class Hub:
         return channel not in self._pending and channel not in self._writing
 
     def written(self, channel: str) -> int:
-        """Return the serial up to which a subscriber has been written to, that is just being offered more."""
+        """Return the serial of the last publication written to the subscriber that `fan_out` is serving."""
         return self._writing[channel].first - 1
 
     def fan_out(self) -> Iterator[Delivered | None]:

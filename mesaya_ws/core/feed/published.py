@@ -171,7 +171,7 @@ class Published:
         return Replay(ReplayRange(self.window, snapshot.channel.name, {}, sent=snapshot.serial))
 
     def replay_unwritten(self, channel: Channel) -> Replay:
-        """Return what was published after the frames that the subscriber had which is just being offered more.
+        """Return what was published after the last frames written to the subscriber that `fan_out` is serving.
 
         States that a later one supersedes are left out.
         """

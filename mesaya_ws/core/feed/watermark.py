@@ -24,7 +24,7 @@ class Fresh(TypedDict):
 
 @define
 class Watermark:
-    """All times are in milliseconds since the epoch. `as_of` is 0 while nothing is known.
+    """Up to when the channels are complete: `as_of`, in milliseconds since the epoch; 0 while nothing is known.
 
     A refresh of what the whole log holds says what there is; what single sources bring says nothing about the others.
     So the channels are complete as of a refresh when all that was known then has been published, and until then as of

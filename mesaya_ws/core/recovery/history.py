@@ -8,7 +8,7 @@ What is published on the other channels goes from the window into its copy (`win
     a place before the window: ──floors, barriers──▶ is it all here? ──pages of the store──▶ then the window
 
 This decides what goes into the store, and what may be answered from it; nothing here waits, or reads (see `stored`).
-It is not that of conversations, whose messages are in memory (see `core.interactions.conversation`).
+Conversations have another one: their messages are rows of their own (see `core.interactions.chat_messages`).
 """
 
 from collections.abc import Mapping, Sequence

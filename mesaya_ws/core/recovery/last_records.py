@@ -22,7 +22,7 @@ LastRecord = tuple[str, str, Partition, int]
 
 
 class LastRecords:
-    """So many records are `remembered`; of those before the `floors`, not all.
+    """The newest records, `remembered` of them, by what each is to a name; of those before the `floors`, not all.
 
     They have `changed` if they are others than those that were taken last.
     """

@@ -55,7 +55,7 @@ class RecentRecords:
         return self._places.get(name)
 
     def keep(self, is_kept: Callable[[Partition, int], bool]) -> Iterator[None]:
-        """Forget the records of which not `is_kept` is said, yielding after some; nothing may come meanwhile."""
+        """Forget the records for which `is_kept` is false, yielding after some; nothing may come meanwhile."""
         for number, (name, places) in enumerate(list(self._places.items()), 1):
             if number % AT_ONCE == 0:
                 yield

@@ -40,7 +40,7 @@ class Rate:
             del self._times[next(iter(self._times))]
 
     def reserve(self, key: object, now: float) -> float:
-        """Count one at the next time that is allowed; return in how many seconds that is. Any others until then are it.
+        """Count one at the next time that is allowed; return in how many seconds that is. Calls until then share it.
 
         Only for one in each span.
         """

@@ -26,7 +26,7 @@ LOOK = 1_000
 
 @define
 class _Conversation:
-    """The sides of which clients here know that they type; the clients that came since, which have to be informed."""
+    """Which sides clients here have been told are typing, and the clients that came since and have not been told."""
 
     sent: Sides = NO_SIDE
     sent_at: float = -inf

@@ -115,7 +115,7 @@ class Follower:
                 trio.from_thread.run(self._deliver, item)
 
     def _read(self, file: Database) -> tuple[list[LogEvent], bool]:
-        """Return the next events, and whether agreed may be more."""
+        """Return the next events, and whether there may be more."""
         fetched_at = now_ms()
         if monotonic() >= self._metadata_at:
             self._forget_seq()
@@ -145,7 +145,7 @@ class Follower:
     def _events_of(
         self, all_topics: Mapping[str, Topic], epochs: Sequence[Epoch], page: Page, fetched_at: int
     ) -> tuple[list[LogEvent], bool]:
-        """Return the events of a page after our position, and whether agreed may be more."""
+        """Return the events of a page after our position, and whether there may be more."""
         topics = {name: topic for name, topic in all_topics.items() if name in self._topics}
         events: list[LogEvent] = []
         for name in topics.keys() - self._known.keys():

@@ -256,6 +256,6 @@ class Connection:
         self._registry.remove(self)
 
     def detach(self) -> None:
-        """Let nothing be written any more, and the next one end."""
+        """Let go of the socket and the send queue: neither is used again."""
         self._send_queue.close()
         self._stream.detach()

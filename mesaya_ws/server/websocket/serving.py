@@ -1,4 +1,4 @@
-"""Serving WebSockets: each connection from the answer that opens it, with the books, to its end."""
+"""Serving WebSockets: each connection from the answer that opens it to its end, and its metrics."""
 
 from collections.abc import Callable
 from functools import partial

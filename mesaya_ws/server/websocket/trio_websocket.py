@@ -42,7 +42,7 @@ class WebSocket(WebSocketConnection):
             try:
                 unfinished = self._on_message(text)
             except KeyError as error:  # which the reading task would take for a kind of event that it does not know
-                raise RuntimeError("a message was not heeded") from error
+                raise RuntimeError("a message was not handled") from error
             if unfinished is not None:
                 await unfinished()
             await trio.lowlevel.checkpoint()
