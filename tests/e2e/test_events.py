@@ -119,6 +119,17 @@ def test_snapshot_comes_before_events(gateway):
 def test_what_cannot_be_is_refused(gateway, path, headers, status, code):
     answered, _, body = gateway.request(path, **headers)
     assert (answered, json.loads(body)["error"]["code"]) == (status, code)
+    # Who asks for the head alone learns nothing else.
+    assert gateway.request(path, method="HEAD", **headers)[0] == status
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+def test_head_is_that_of_the_events_and_nobody_reads_them_then(gateway, accept):
+    before = gateway.metric("mesaya_event_clients")
+    status, headers, body = gateway.request(path_of([NEWS]), method="HEAD", Accept=accept)
+    assert (status, headers["content-type"], body) == (200, accept, b"")
+    assert "content-length" not in headers
+    assert gateway.metric("mesaya_event_clients") == before
 
 
 def test_who_hangs_up_is_forgotten(gateway):

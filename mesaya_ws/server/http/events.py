@@ -91,8 +91,6 @@ class EventServer:
         if self.status.draining:
             raise ApiError(http_errors.DRAINING, "This instance is going away; connect again.", Retry_After="1")
         wants_page = _wants_page(request.headers.get("accept", ""))
-        if request.method == "HEAD":
-            return Response(headers=_headers(JSON if wants_page else STREAM))
         wanted = {
             name for name in ("snapshot", "partial", "presence") if request.query_params.get(name) in ("1", "true")
         }
@@ -104,9 +102,10 @@ class EventServer:
             partial="partial" in wanted,
             presence="presence" in wanted and not wants_page,
         )
-        if wants_page:
-            return await self._page(asked, _wait(request) if since is not None else 0.0)
-        return _Stream(self, asked)
+        wait = _wait(request) if wants_page and since is not None else 0.0
+        if request.method == "HEAD":
+            return self._head(asked, wants_page=wants_page)
+        return await self._page(asked, wait) if wants_page else _Stream(self, asked)
 
     async def _identify(self, request: Request) -> Identity | None:
         """Return who the client is, by its token. Raises `ApiError` for one that names nobody."""
@@ -166,6 +165,13 @@ class EventServer:
             client.leave()
             self.registry.remove(client)
             self.metrics.event_clients_open -= 1
+
+    def _head(self, asked: "_Asked", *, wants_page: bool) -> Response:
+        """Return the head of what GET would be answered: who may not see a channel is not told otherwise here."""
+        with self.client(asked, ends_when_full=wants_page):
+            answer = Response(headers=_headers(JSON if wants_page else STREAM))
+        del answer.headers["content-length"]  # GET has another one, or none
+        return answer
 
     async def _page(self, asked: "_Asked", wait: float) -> Response:
         with self.client(asked, ends_when_full=True) as client:
