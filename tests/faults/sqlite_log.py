@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import TOPICS
@@ -79,5 +80,5 @@ class SqliteLog:
 async def sqlite_log(folder: Path) -> AsyncIterator[SqliteLog]:
     """Open a new embedded log."""
     log = SqliteLog(folder / "log.sqlite3")
-    async with open_sqlite_log(log.file, TOPICS) as log.event_log:
+    async with open_sqlite_log(log.file, (*TOPICS, CHAT)) as log.event_log:
         yield log
