@@ -56,15 +56,27 @@ class TokenRevocations:
 
         Returns when this has been read back, and holds here; other instances read it at the same time. Raises
         `LogUnavailableError` (it may have been revoked or not; to repeat it harms nothing) or `RecordRejectedError`.
+
+        Of each user the log keeps the last record only, so it must not say less than those before it: whoever reads,
+        up to its own record, that more had been revoked meanwhile, appends that again.
         """
-        # Of each user the log keeps the last record only: it must not say less than the one before it.
-        before = max(before, self._revoked.before(user, self._clock()))
+        appended = False
         with trio.move_on_after(READ_BACK_SECONDS):
-            [place] = await self._event_log.append([revocation_record(Revocation(user, before))])
-            while self._next.get(Partition(place.topic, place.partition), 0) <= place.offset:
-                await self._has_read.wait()
+            while not appended or self._before(user) > before:
+                before = max(before, self._before(user))
+                await self._append(Revocation(user, before))
+                appended = True
             return before
         raise LogUnavailableError("The revocation was not read back in time: it may have been made or not; repeat it.")
+
+    def _before(self, user: str) -> int:
+        return self._revoked.before(user, self._clock())
+
+    async def _append(self, revocation: Revocation) -> None:
+        """Append a revocation, and return when it has been read back."""
+        [place] = await self._event_log.append([revocation_record(revocation)])
+        while self._next.get(Partition(place.topic, place.partition), 0) <= place.offset:
+            await self._has_read.wait()
 
     async def _deliver(self, event: LogEvent) -> None:
         match event:

@@ -64,6 +64,22 @@ async def test_revocation_says_no_less_than_the_one_before_it(log):
     assert log.appended[-1].value == log.appended[0].value
 
 
+@pytest.mark.parametrize("instances", [1, 2])
+async def test_of_revocations_made_at_once_the_last_record_says_the_most(log, instances):
+    """Each reads what is known before either is in the log; compaction then keeps the last record alone."""
+    now = now_ms()
+    async with following(*[log] * instances) as here:
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                for number in range(4):  # in any order
+                    nursery.start_soon(here[number % instances].revoke, "u1", now - number * 1000)
+        assert log.appended[-1].value == revocation_record(Revocation("u1", now)).value
+    compacted = FakeLog((REVOCATIONS,))
+    await compacted.append([NewRecord(REVOCATIONS, log.appended[-1].value, log.appended[-1].key)])
+    async with following(compacted) as (later,):
+        assert later.is_revoked("u1", now / 1000 - 0.001)
+
+
 async def test_each_revocation_that_is_read_is_called_for(log):
     noted = []
     now = now_ms()
