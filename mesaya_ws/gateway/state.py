@@ -79,6 +79,7 @@ class State:
         self._head: bytes | None = None
         self._writers, self._readers = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
         self._tried, self._due = trio.Event(), trio.Event()
+        self._tries_begun = self._tries_ended = 0
         self._alarm = Alarm(
             log,
             "the state directory cannot be used: what is published is kept in memory alone",
@@ -173,10 +174,12 @@ class State:
             if waited < self._flush_interval and (self.is_failing or not is_due):
                 continue
             self._due = trio.Event()
+            self._tries_begun += 1
             try:
                 await self._flush()
             except (StateError, StateInUseError, OSError) as error:
                 self._fail(error)
+            self._tries_ended += 1
             self._tried.set()
             self._tried = trio.Event()
             tried_at = trio.current_time()
@@ -187,9 +190,14 @@ class State:
             await self.next_try()
 
     async def commit_now(self) -> None:
-        """Have all committed that is pending, and return when that has been tried; if it fails, not too often."""
+        """Have all committed that is pending, and return when that has been tried; if it fails, not too often.
+
+        A try that is under way may have captured its changes before; so it is the one after it that counts.
+        """
         self._due.set()
-        await self.next_try()
+        begun = self._tries_begun
+        while self._tries_ended <= begun:
+            await self.next_try()
 
     async def next_try(self) -> None:
         """Return after the next try to commit, whether it has failed or not."""

@@ -3,6 +3,7 @@ from functools import partial
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.events import LogMetadata, Records, Truncated
@@ -88,6 +89,20 @@ async def test_what_is_published_is_committed_with_its_place(instance):
     assert await instance.count() == 3
     assert instance.metrics.state.entries >= 3, "and notes"
     assert not instance.feed.history.anew
+
+
+async def test_commit_that_was_under_way_is_not_taken_for_the_one_that_was_requested(instance):
+    """It may have captured what it writes before the rest was published."""
+    writers = instance.state._writers
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery, writers:
+            instance.announce()
+            while not writers.statistics().tasks_waiting:
+                await trio.lowlevel.checkpoint()
+            instance.announce()
+            nursery.start_soon(instance.state.commit_now)
+            await wait_all_tasks_blocked(0.05)
+    assert await instance.count() == 2
 
 
 async def test_a_second_process_in_the_directory_is_refused_with_a_sentence(instance, tmp_path):
