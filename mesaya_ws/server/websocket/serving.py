@@ -78,11 +78,11 @@ class WebSocketServer:
         self.registry.add(connection)
         metrics.connections_open += 1
         metrics.connections_total += 1
-        if self.status.draining:
-            connection.close(codes.SERVICE_RESTART)
-        serving = connection.run(admitted.answer, self._identify(connection, admitted.caller))
-        del admitted, trailing_data  # as in `Dispatcher`
         try:
+            if self.status.draining:
+                connection.close(codes.SERVICE_RESTART)
+            serving = connection.run(admitted.answer, self._identify(connection, admitted.caller))
+            del admitted, trailing_data  # as in `Dispatcher`
             code, by = await serving
             await connection.finish()
         finally:

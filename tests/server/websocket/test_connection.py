@@ -28,6 +28,7 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.server.admission import Admitted
 from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.receiver import RECEIVE_BATCH
@@ -114,6 +115,25 @@ async def gateway(handle_message=handle, **changed):
 async def world():
     async with gateway() as world:
         yield world
+
+
+async def test_connection_that_fails_before_it_is_served_leaves_nothing(world):
+    """Whatever goes wrong where a client is noted, which comes before it is greeted."""
+
+    class Faulty(SessionIdentities):
+        def connected(self, session, now):
+            raise ValueError("a fault of ours")
+
+    def open_session(id, send_queue):
+        return Session(id, world.feed, send_queue, Limits(False, 1), FakeServices(), identities=Faulty())
+
+    server = evolve(world.server, open_session=open_session)
+    ours, theirs = trio.socket.socketpair()
+    with theirs, ours, pytest.raises(ValueError, match="a fault of ours"):
+        await server.serve(world.nursery, "c1", trio.SocketStream(ours), Admitted(ANSWER, None), b"")
+    assert world.metrics.connections_open == 0
+    assert world.registry.connections == set()
+    assert world.metrics.closes == {("1006", "nobody"): 1}
 
 
 async def test_a_client_is_let_in_greeted_and_counted(world):
