@@ -181,7 +181,7 @@ class Platform:
         """Do all that a session waits for, until nothing is left."""
         for _ in range(100):
             session.send_queue.backlogged = session.send_queue.deferred = False
-            session.resume()
+            session.delivery.resume()
             if session.delivery.awaits_history:
                 on_history(session.delivery, *self.read_page(session))
             if session.delivery.to_render is not None:

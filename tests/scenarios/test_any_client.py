@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.history import next_history_request, on_history
 from tests.support.instance import RESERVATIONS, KeepingWorld, ask
 
@@ -123,9 +122,8 @@ class Clients:
             send_queue.backlogged = pages <= 0
 
         send_queue.offer = offer_and_fill
-        try:
-            self.session.resume()
-        except PositionEvicted:
+        self.session.delivery.resume()
+        if send_queue.closed is not None:
             self.leave()
         send_queue.offer = offer
         self.receive(send_queue.said())

@@ -9,7 +9,6 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.authenticating import end_identity, identify
 from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.history import on_history
@@ -163,9 +162,8 @@ class Story:
     def drain(self):
         client = self.random.choice(self.clients)
         client.session.send_queue.backlogged = client.session.send_queue.deferred = False
-        try:
-            client.session.resume()
-        except PositionEvicted:
+        client.session.delivery.resume()
+        if client.session.send_queue.closed is not None:
             client.reconnect()
 
     def read(self):
@@ -226,11 +224,10 @@ class Story:
         for client in self.clients:
             client.begin()
             for _ in range(3):
-                try:
-                    self.platform.finish(client.session)
+                self.platform.finish(client.session)
+                if client.session.send_queue.closed is None:
                     break
-                except PositionEvicted:
-                    client.reconnect()
+                client.reconnect()
             client.receive()
             for name, reached in client.reached.items():
                 assert reached == len(self.log[name])

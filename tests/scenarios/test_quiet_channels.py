@@ -122,7 +122,7 @@ def test_replay_under_way_is_not_before_a_position(log):
     ask(session, channel=BUSY, position=start)
     assert places(session) == {}
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     assert places(session).keys() == {BUSY}
 
 

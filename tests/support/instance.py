@@ -285,10 +285,10 @@ class KeepingWorld(World):
 def read_on(session):
     """Let a client read all that there is for it."""
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     while session.send_queue.deferred:
         session.send_queue.backlogged = session.send_queue.deferred = False
-        session.resume()
+        session.delivery.resume()
 
 
 def ask(session, kind="subscribe", **fields):

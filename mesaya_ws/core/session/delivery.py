@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import define, field
@@ -45,11 +46,14 @@ class Delivery:
     once (`go_live`). What cannot be written now is not queued: it is due when the send queue has drained (`resume`).
     `services` render large snapshots. With `conflate`, channels that can be conflated are, while the client is slow
     (see `conflation`). `unsettled` are the client's subscriptions that are not live, the longest in their state first.
+    `on_evicted` is called when the client was too slow, and the window has lost what is to be sent next; it ends all
+    subscriptions.
     """
 
     feed: Published
     send_queue: SendQueue
     services: DeliveryServices
+    on_evicted: Callable[[], None]
     conflate: bool = False
     unsettled: dict[Subscription, None] = field(factory=dict)
 
@@ -158,10 +162,7 @@ class Delivery:
         self._request_rendering()
 
     def resume(self) -> None:
-        """Send more of what is due; to be called whenever the send queue has drained.
-
-        Raises `PositionEvicted` when the client was too slow, and the window has lost what is to be sent next.
-        """
+        """Send more of what is due; to be called whenever the send queue has drained."""
         for _ in range(SENT_AT_ONCE):
             if self.send_queue.backlogged or (subscription := self._next_due()) is None:
                 break
@@ -212,9 +213,10 @@ class Delivery:
         try:
             frames = replay.page()
         except PositionEvicted:
-            if not self._conflates(subscription.channel):
-                raise
-            self.send_snapshot(subscription, Unrecoverable.EXPIRED)
+            if self._conflates(subscription.channel):
+                self.send_snapshot(subscription, Unrecoverable.EXPIRED)
+            else:
+                self.on_evicted()
             return
         if replay.done:
             self.go_live(subscription)

@@ -24,7 +24,6 @@ from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.tally import RESTARTED
 from mesaya_ws.core.recovery.verdict import Unrecoverable
-from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.chat_rules import ChatRules
 from mesaya_ws.core.session.commands import AppendResult, Command
 from mesaya_ws.core.session.delivery import Delivery, DeliveryServices
@@ -105,7 +104,7 @@ class Session:
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.delivery = Delivery(self.feed, self.send_queue, self.services, self.limits.conflate)
+        self.delivery = Delivery(self.feed, self.send_queue, self.services, self._on_evicted, self.limits.conflate)
 
     # The connection
 
@@ -124,17 +123,13 @@ class Session:
         """Close the connection, and say why."""
         self.send_queue.disconnect(code)
 
-    def resume(self) -> None:
-        """Send more of what is due; to be called whenever the send queue has drained.
+    def _on_evicted(self) -> None:
+        """Close the connection of a client that was too slow for the window.
 
-        Raises `PositionEvicted` when the client was too slow, and the window has lost what is to be sent next; then all
-        subscriptions have ended.
+        What others do to the session until then must find nothing that is due.
         """
-        try:
-            self.delivery.resume()
-        except PositionEvicted:
-            self.leave()  # or whatever is sent before the connection is closed would lead here again
-            raise
+        self.leave()
+        self.close(codes.SLOW)
 
     def leave(self) -> None:
         """End all subscriptions: the connection is closing."""
@@ -142,6 +137,7 @@ class Session:
             self.remove(name)
         self.identities.left(self, self.identity)
         self.presence.left(self)
+        self.delivery.on_evicted = _nothing  # which breaks a cycle: the garbage collector is not needed for it
 
     def is_of(self, user: str) -> bool:
         """Return whether this is a session of that user, which has not been left."""
@@ -250,3 +246,7 @@ class Session:
         if is_private(subscription.channel.kind.name):
             self.identities.directory.unsubscribed(channel, self)
         return True
+
+
+def _nothing() -> None:
+    """Do nothing: no subscription is left that could be evicted."""

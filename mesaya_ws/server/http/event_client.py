@@ -208,10 +208,7 @@ class EventClient:
         if not self._queue.is_empty:
             return
         self._queue.backlogged = False
-        try:
-            self.session.resume()
-        except PositionEvicted:
-            self.close(codes.SLOW)
+        self.session.delivery.resume()
 
     async def page(self, wait: float, most_messages: int) -> Page:
         """Return the next events, waiting so many seconds for the first one, and the id after them.

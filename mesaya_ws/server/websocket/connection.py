@@ -21,7 +21,6 @@ from time import time
 import trio
 from attrs import fields_dict, frozen
 
-from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session, Unfinished
@@ -160,10 +159,7 @@ class Connection:
 
     def on_drained(self) -> None:
         """Hand over more of what the client missed while it was away."""
-        try:
-            self.session.resume()
-        except PositionEvicted:
-            self.close(codes.SLOW)
+        self.session.delivery.resume()
 
     def on_error(self, fault: Exception) -> None:
         """End the connection by a fault of ours; no other one may come to harm by it."""

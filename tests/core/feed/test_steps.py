@@ -373,7 +373,7 @@ def test_a_state_that_is_due_in_the_middle_of_a_record_is_left_to_who_can_wait()
     next(steps)
     assert scene.feed.is_mid_record
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     assert session.send_queue.said() == []
     assert session.delivery in session.services.rendering
     finish(scene, steps)

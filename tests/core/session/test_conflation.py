@@ -77,7 +77,7 @@ def falls_behind_with_every_write(session):
 def catches_up(session):
     """Let all be written that waits, and return what came since."""
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     return session.send_queue.said()
 
 

@@ -2,9 +2,9 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import SENT_AT_ONCE
 from mesaya_ws.core.session.opening import retry_waiting
+from mesaya_ws.core.wire import codes
 from tests.support.instance import CHANNEL, World, ask, read_on, reviews, written
 
 
@@ -36,7 +36,7 @@ def test_long_replay_to_a_fast_client_yields_to_others():
         world.review(10 + turns)
         assert session.send_queue.said() == []
         session.send_queue.backlogged = session.send_queue.deferred = False
-        session.resume()
+        session.delivery.resume()
         received += reviews(session.send_queue.said())
         turns += 1
         assert len(received) <= (turns + 1) * SENT_AT_ONCE + turns
@@ -75,7 +75,7 @@ def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels()
     world.review(4, size=PAGE_BYTES, restaurant="another")
     assert world.feed.window.evicted == 1
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     world.review(5, restaurant="quiet")
     assert reviews(session.send_queue.said()) == ["v1", "v2", "v5"]
 
@@ -96,13 +96,57 @@ def overtake(world, session):
     for number in range(2, 5):
         world.review(number, size=PAGE_BYTES)
     session.send_queue.backlogged = False
-    with pytest.raises(PositionEvicted):
-        session.resume()
+    session.delivery.resume()
+    assert session.send_queue.closed is codes.SLOW
 
 
 def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
     world, session = replaying_while_slow()
     overtake(world, session)
+
+
+@pytest.mark.parametrize("entrance", ["a position", "the feed", "a snapshot"])
+def test_whatever_finds_the_client_evicted_before_its_send_queue_has_drained_closes_the_connection(entrance):
+    """The gateway's tasks serve all clients, and a client that is too slow must end none of them."""
+    world = World(max_bytes=2 * PAGE_BYTES)
+    other = "restaurant:r2:reviews"
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1, size=PAGE_BYTES)
+    session = world.client()
+    session.send_queue.backlogged = True
+    ask(session, channel=CHANNEL, position=start)
+    if entrance == "the feed":
+        ahead = World()
+        ahead.review(0, restaurant="r2")
+        for number in range(9):
+            ahead.review(number)
+        ask(session, channel=other, position=ahead.feed.position(parse_channel(other)))
+    elif entrance == "a snapshot":
+        world.feed.states.written_at_once = 1
+        for number in range(2):
+            world.review(f"-other-{number}", restaurant="r2")
+        session.send_queue.backlogged = False
+        ask(session, channel=other, snapshot=True)
+        session.send_queue.backlogged = True
+    for number in range(2, 5):
+        world.review(number, size=PAGE_BYTES)
+    quiet = ask(world.client(), channel=other)[0]["position"]
+    world.review(5, restaurant="r2")
+    session.send_queue.backlogged = False
+    match entrance:
+        case "a position":
+            ask(session, channel=other, position=quiet)
+        case "the feed":
+            for number in range(6, 12):
+                world.review(number, restaurant="r2")
+            list(retry_waiting(session))
+        case "a snapshot":
+            snapshot = world.feed.states.snapshot(parse_channel(other))
+            list(snapshot.write())
+            world.review(6, restaurant="r2")
+            session.delivery.on_rendered(snapshot)
+    assert session.send_queue.closed is codes.SLOW
+    assert session.subscriptions == {}
 
 
 def test_evicted_client_receives_nothing_while_its_connection_closes():
@@ -137,7 +181,7 @@ def test_snapshot_waits_outside_of_a_backlogged_send_queue():
     world.review(1)
     assert session.send_queue.said() == []
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     answer, snapshot, other, another = session.send_queue.said()
     assert (answer["type"], answer["id"], answer["position"]) == ("subscribed", "s", snapshot["position"])
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
@@ -178,7 +222,7 @@ def test_snapshots_are_handed_over_one_at_a_time():
     assert said == [["subscribed", "snapshot"], [], []]
     for name in names[1:]:
         session.send_queue.backlogged = False
-        session.resume()
+        session.delivery.resume()
         assert [(message["type"], message["channel"]) for message in session.send_queue.said()] == [
             ("subscribed", name),
             ("snapshot", name),

@@ -116,7 +116,7 @@ def test_client_that_is_sent_what_it_missed_or_waits_for_a_snapshot_is_a_viewer(
     assert sent(client) == [3]
     replaying.leave()
     rendering.send_queue.backlogged = False
-    rendering.resume()
+    rendering.delivery.resume()
     assert rendering.is_settled
     log.passes(FALL + OFTEN)
     assert sent(client) == [2]

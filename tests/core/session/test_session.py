@@ -93,7 +93,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
         session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
         assert session.send_queue.said() == []
     served.send_queue.backlogged = lagging.send_queue.backlogged = False
-    lagging.resume()
+    lagging.delivery.resume()
     assert [message["type"] for message in lagging.send_queue.said()] == ["subscribed", "snapshot"], (
         "it had not begun yet"
     )

@@ -159,7 +159,7 @@ def test_a_subscription_whose_snapshot_is_due_or_rendered_ends_without_one(rende
     assert ended(session) == ([], None)
     session.send_queue.backlogged = False
     session.delivery.on_rendered(snapshot)
-    session.resume()
+    session.delivery.resume()
     assert session.send_queue.said() == []
 
 
@@ -172,7 +172,7 @@ def test_a_replay_ends_with_the_position_of_its_last_page():
     session.send_queue.backlogged = True
     ask(session, channel=CHANNEL, position=start)
     session.send_queue.backlogged = False
-    session.resume()
+    session.delivery.resume()
     before, position = ended(session)
     assert reviews(before) == ["v0", "v1", "v2", "v3"]
     back = world.client()
