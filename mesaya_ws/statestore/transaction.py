@@ -99,30 +99,27 @@ class Transaction:
                 txn.put(layout.SERIAL.pack(number), layout.sealed(value), db=recent)
 
     def _put_entities(self, changes: Changes) -> None:
-        if not changes.entities:
-            return
         entities = self._tables["entities"]
-        for table, values in sorted(changes.entities.items()):
-            changed = sorted((layout.entity_key(table, id), id, value) for id, value in values.items())
-            put = [(key, layout.entity_value(key, id, value)) for key, id, value in changed if value is not None]
-            with self._txn.cursor(entities) as cursor:
+        with self._txn.cursor(entities) as cursor:
+            for table, values in sorted(changes.entities.items()):
+                put, deleted = layout.entity_items(table, values)
                 cursor.putmulti(put)
-            for key, _, value in changed:
-                if value is None:
+                for key in deleted:
                     self._txn.delete(key, db=entities)
 
     def _put_members(self, changes: Changes) -> None:
         with self._txn.cursor(self._tables["members"]) as cursor:
-            added = []
-            for index, parents in changes.members.items():
-                for parent, members in parents.items():
+            for index, parents in sorted(changes.members.items()):
+                # In their order without a comparison of pairs, which takes longer than to put them.
+                added = []
+                for parent in sorted(parents):
                     key = layout.joined(index, parent)
-                    for member, belongs in members.items():
+                    for member, belongs in sorted(parents[parent].items()):
                         if belongs:
                             added.append((key, member))
                         elif cursor.set_key_dup(key, member):
                             cursor.delete()
-            cursor.putmulti(sorted(added), dupdata=False)
+                cursor.putmulti(added, dupdata=False)
 
     def _empty(self, name: str) -> None:
         """Forget all of a table, or of an index."""

@@ -238,3 +238,18 @@ def test_a_store_that_is_of_no_use_is_set_aside_with_the_reason(tmp_path):
 def test_a_name_that_is_too_long_for_a_key_is_refused():
     with pytest.raises(layout.KeyTooLongError):
         layout.joined("t", "x" * 511)
+
+
+@pytest.mark.parametrize("longest", ["\ud800", "\u00e9", "x"])
+def test_many_entities_have_the_keys_and_values_that_each_has_alone_in_the_order_of_their_keys(longest):
+    room = layout.MAX_KEY - len("table") - 1
+    ids = ["b", "a", "\U0001f600", "\uffff", "\u00e9", "\ud800", "", longest * room, longest * (room + 1), "x" * room]
+    values = {id: None if number % 5 == 2 else b"%d" % number for number, id in enumerate(ids)}
+    put, gone = layout.entity_items("table", values)
+    keys = {id: layout.entity_key("table", id) for id in values}
+    assert dict(put) == {
+        keys[id]: layout.entity_value(keys[id], id, value) for id, value in values.items() if value is not None
+    }
+    assert set(gone) == {keys[id] for id, value in values.items() if value is None}
+    short = [key for key, _ in put if not key.startswith(b"table\0\xff")]
+    assert short == sorted(short)

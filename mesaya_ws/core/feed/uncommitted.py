@@ -1,12 +1,13 @@
 """Which rows of what is known the state store does not have yet: those that have changed, or all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import evolve, frozen
 
 from mesaya_ws.core.feed.checkpoint import in_pieces
 from mesaya_ws.core.interactions.chat_capture import ChatCapture
-from mesaya_ws.core.platform.cold import ColdCapture
+from mesaya_ws.core.platform.cold import ColdCapture, known_row
 from mesaya_ws.core.platform.rows import Row, encoded
 from mesaya_ws.core.recovery.window_copy import TakenWindow
 from mesaya_ws.core.state.interface import Changes
@@ -29,14 +30,18 @@ class Captured:
 
     def encoded(self) -> Changes:
         """Return all of it, which may take long; any thread may do that."""
+        of_known = {cold.rows.table for cold in self.cold if isinstance(cold, ColdCapture)}
         entities = {
-            table: {id: None if value is None else encoded(value) for id, value in rows.items()}
-            for table, rows in self.rows.items()
+            table: _encoded(rows, known_row if table in of_known else encoded) for table, rows in self.rows.items()
         }
         members = {name: changed for cold in self.cold for name, changed in cold.members.items() if changed}
         emptied = [name for cold in self.cold for name in cold.emptied]
         window = self.window.changes()
         return evolve(self.changes, entities=entities, members=members, emptied=emptied, window=window)
+
+
+def _encoded(rows: Mapping[str, Any], encode: Callable[[Any], bytes]) -> Mapping[str, bytes | None]:
+    return {id: None if value is None else encode(value) for id, value in rows.items()}
 
 
 class Uncommitted:

@@ -8,14 +8,15 @@ Whether an entity is in memory or not, nothing else is different: `EntityTable` 
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
 from attrs import frozen
 
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.provenance import Provenance
-from mesaya_ws.core.platform.rows import data_in, integer_in, provenance_in
+from mesaya_ws.core.platform.provenance import NEVER, Mixed, Provenance, shared
+from mesaya_ws.core.platform.rows import at_in, data_in, integer_in, provenance_in, provenance_row
 from mesaya_ws.core.state.interface import CorruptStateError
 from mesaya_ws.core.state.stored import MemberIndex, Stored
 
@@ -30,6 +31,11 @@ KEPT_AT_ONCE = 500
 
 _BYTES, _BYTES_EACH = 500, 3
 """What an entity takes in memory: so many, and so many for each byte of its row; some 1.5 kB of one of 350 bytes."""
+
+UNREAD: Any = object()
+"""Stands for an entity of which memory says nothing: an error would cost more, and comes with each new entity."""
+
+_UNREADABLE = "The state holds a row that cannot be read."
 
 
 @frozen
@@ -70,14 +76,14 @@ class ColdRows:
 
     def find(self, id: str) -> Known | None:
         """Return what is known of an entity; None if it does not exist. Raises `CorruptStateError`."""
-        try:
-            known = self.hot[id]
-        except KeyError:
-            return self._read(id)
+        known: Known | None = self.hot.get(id, UNREAD)
+        if known is UNREAD:
+            return self.read(id)
         self.stored.hits += 1
         return known
 
-    def _read(self, id: str) -> Known | None:
+    def read(self, id: str) -> Known | None:
+        """Return what the store has of an entity of which memory says nothing; see `find`."""
         view = None if self.anew else self.stored.view
         value = None if view is None else view.get(self.table, id)
         if value is None:
@@ -87,7 +93,8 @@ class ColdRows:
             self._absent, self.hot[id] = id, None
             return None
         self.hot[id] = known = known_in(value)
-        self._keep(id, value)
+        self._sizes[id] = size = _BYTES + _BYTES_EACH * len(value)
+        self._bytes += size
         self._make_room(2)
         return known
 
@@ -99,14 +106,6 @@ class ColdRows:
         self._recent.add(id)
         if (size := self._sizes.pop(id, None)) is not None:
             self._bytes -= size
-
-    def _keep(self, id: str, value: bytes | None) -> None:
-        """Keep what is in memory of an entity only as long as there is room, and nothing of one that is no more."""
-        if value is None:
-            self.hot.pop(id, None)
-            return
-        self._sizes[id] = size = _BYTES + _BYTES_EACH * len(value)
-        self._bytes += size
 
     def _make_room(self, most: int) -> None:
         """Let go of some that can be read again, if they take too much; at most so many."""
@@ -126,13 +125,21 @@ class ColdRows:
 
         The view is to be of that commit, or a later one.
         """
-        flushing, self._flushing, self.anew = self._flushing, set(), False
-        for number, id in enumerate(flushing, 1):
-            if id not in self._recent:
-                self._keep(id, rows.get(id))
-            if number % KEPT_AT_ONCE == 0:
-                self._make_room(2 * KEPT_AT_ONCE)
-                yield
+        flushing, self._flushing, self.anew = iter(self._flushing), set(), False
+        sizes, recent = self._sizes, self._recent  # nothing is captured meanwhile
+        while some := list(islice(flushing, KEPT_AT_ONCE)):
+            added = 0
+            for id in some:
+                if id in recent:
+                    continue
+                if (value := rows.get(id)) is None:
+                    self.hot.pop(id, None)
+                    continue
+                sizes[id] = size = _BYTES + _BYTES_EACH * len(value)
+                added += size
+            self._bytes += added
+            self._make_room(2 * KEPT_AT_ONCE)
+            yield
         while self._bytes > self._cache_bytes:
             self._make_room(KEPT_AT_ONCE)
             yield
@@ -168,13 +175,33 @@ class ColdRows:
         return view is not None and view.get(self.table, id) is not None
 
 
+def known_row(known: Known) -> bytes:
+    """Return an entity as a row of the store.
+
+    Where all its fields are of one record, which is not whole, the row ends in 0 and does not name them: so are many
+    that have just been created.
+    """
+    data, provenance, place = known
+    if not isinstance(provenance, Mixed):
+        return orjson.dumps(known)
+    base, earlier, others = provenance.base, provenance.earlier, provenance.others
+    if base == NEVER and not earlier and not others and provenance.names == data.keys():
+        return orjson.dumps((data, provenance.newest, place, 0))
+    return orjson.dumps((data, provenance_row(provenance), place))
+
+
 def known_in(value: bytes) -> Known:
-    """Return the row of an entity that was encoded. Raises `CorruptStateError`."""
+    """Return the entity that has such a row. Raises `CorruptStateError`."""
     try:
-        data, provenance, place = orjson.loads(value)
-        return data_in(data), provenance_in(provenance), integer_in(place)
+        match orjson.loads(value):
+            case [data, provenance, place]:
+                return data_in(data), provenance_in(provenance), integer_in(place)
+            case [data, at, place, 0]:
+                names = shared(frozenset(data_in(data)))
+                return data, Mixed(NEVER, at_in(at), names), integer_in(place)
     except (ValueError, TypeError) as error:
-        raise CorruptStateError("The state holds a row that cannot be read.") from error
+        raise CorruptStateError(_UNREADABLE) from error
+    raise CorruptStateError(_UNREADABLE)
 
 
 @frozen

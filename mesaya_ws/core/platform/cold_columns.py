@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mesaya_ws.core.platform.cold import ColdRows
+from mesaya_ws.core.platform.cold import UNREAD, ColdRows
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.provenance import Provenance
 
@@ -11,12 +11,11 @@ from mesaya_ws.core.platform.provenance import Provenance
 class _Column(Mapping[str, Any]):
     """A part of all rows, by id. To iterate over it reads all of the store, and so does to count it."""
 
-    __slots__ = ("_find", "_hot", "_rows")
+    __slots__ = ("_find", "_rows")
 
     def __init__(self, rows: ColdRows) -> None:
         self._rows = rows
         self._find = rows.find
-        self._hot = rows.hot
 
     def __contains__(self, id: object) -> bool:
         return self._find(id) is not None  # type: ignore[arg-type] # ids are texts
@@ -34,18 +33,18 @@ class _Column(Mapping[str, Any]):
 class Alive(_Column):
     """The data of all entities that exist, in the place of a dict."""
 
-    __slots__ = ("_stored",)
+    __slots__ = ("_hot_get", "_read", "_stored")
 
     def __init__(self, rows: ColdRows) -> None:
         super().__init__(rows)
         self._stored = rows.stored
+        self._hot_get, self._read = rows.hot.get, rows.read
 
     def get(self, id: str, default: Any = None) -> Any:
         """Return the data of an entity."""
-        try:
-            known = self._hot[id]  # without a call of `find`: it is asked for several times by each record
-        except KeyError:
-            known = self._find(id)
+        known = self._hot_get(id, UNREAD)  # without a call of `find`: it is asked for several times by each record
+        if known is UNREAD:
+            known = self._read(id)
         else:
             self._stored.hits += 1
         return default if known is None else known[0]

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mesaya_ws.core.platform.cold import ColdRows, OnDisk
-from mesaya_ws.core.platform.cold_columns import Places
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.reservation_time import day_of
 from mesaya_ws.core.state.stored import MemberIds, MemberIndex
@@ -24,20 +23,16 @@ class ColdSchedule:
     def __init__(self, rows: ColdRows) -> None:
         self.index = MemberIndex("schedule", rows.stored, anew=rows.anew)
         self._find = rows.find
-        self._places = Places(rows)
 
-    def put(self, id: str, former: Data | None, data: Data) -> None:
-        """Note a reservation as it is now; the `former` one, if there is one, has its place."""
+    def put(self, id: str, former: Data | None, data: Data, place: int) -> None:
+        """Note a reservation as it is now, in its `place` among all; the `former` one, if there is one, has it, too."""
         if former is None and (restaurant := data.get("restaurantId")) is not None:
-            self.index.put(restaurant, self._member(id, data), belongs=True)
+            self.index.put(restaurant, _member(id, data, place), belongs=True)
 
-    def remove(self, id: str, former: Data) -> None:
-        """Note that a reservation, as it was last, is no more."""
+    def remove(self, id: str, former: Data, place: int) -> None:
+        """Note that a reservation, as it was last in its `place`, is no more."""
         if (restaurant := former.get("restaurantId")) is not None:
-            self.index.put(restaurant, self._member(id, former), belongs=False)
-
-    def _member(self, id: str, data: Data) -> bytes:
-        return (day_of(data) or _NO_DAY).encode() + _PLACE.pack(self._places[id]) + id.encode()
+            self.index.put(restaurant, _member(id, former, place), belongs=False)
 
     def since(self, restaurant: str, day: str) -> Iterator[Data]:
         """Yield the reservations of a restaurant from a day on (`YYYY-MM-DD`), day by day, and those of no day last."""
@@ -58,16 +53,20 @@ class ColdSchedule:
         return ()
 
 
+def _member(id: str, data: Data, place: int) -> bytes:
+    return (day_of(data) or _NO_DAY).encode() + _PLACE.pack(place) + id.encode()
+
+
 class DraftSchedule(ColdSchedule):
     """The schedule of a draft: as that was which it is a draft of, whatever is changed."""
 
     def __init__(self, schedule: ColdSchedule) -> None:
-        self.index, self._find, self._places = schedule.index, schedule._find, schedule._places
+        self.index, self._find = schedule.index, schedule._find
 
-    def put(self, id: str, former: Data | None, data: Data) -> None:
+    def put(self, id: str, former: Data | None, data: Data, place: int) -> None:
         """Change nothing."""
 
-    def remove(self, id: str, former: Data) -> None:
+    def remove(self, id: str, former: Data, place: int) -> None:
         """Change nothing."""
 
 

@@ -214,7 +214,7 @@ class EntityTable:
             self.cold.change(id, known)
         self.children.put(id, data)
         if self.schedule is not None:
-            self.schedule.put(id, old, data)
+            self.schedule.put(id, old, data, place)
         if (rows := self._tracked.rows) is not None:
             rows[id] = known
 
@@ -246,7 +246,7 @@ class EntityTable:
 
     def _remove(self, id: str, old: Data) -> None:
         if self.schedule is not None:
-            self.schedule.remove(id, old)
+            self.schedule.remove(id, old, self.places[id])
         if self.cold is None:
             del self.alive[id], self.provenances[id], self.places[id]
         else:

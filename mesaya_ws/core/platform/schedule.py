@@ -25,32 +25,35 @@ class Schedule:
         # By restaurant and day, by id.
         self._reservations: dict[tuple[str, str], dict[str, Data]] = {}
 
-    def put(self, id: str, former: Data | None, data: Data) -> None:
-        """Note a reservation as it is now, and was before; None if it was not."""
-        place = _place(data)
-        if former is not None and (left := _place(former)) != place:
+    def put(self, id: str, former: Data | None, data: Data, place: int) -> None:
+        """Note a reservation as it is now, and was before; None if it was not.
+
+        Its `place` among all is of use to a schedule on disk alone.
+        """
+        where = _day_of(data)
+        if former is not None and (left := _day_of(former)) != where:
             self._remove(id, left)
-        if place is None:
+        if where is None:
             return
-        on_day = self._reservations.get(place)
+        on_day = self._reservations.get(where)
         if on_day is None:
-            on_day = self._reservations[place] = {}
-            restaurant, day = place
+            on_day = self._reservations[where] = {}
+            restaurant, day = where
             insort(self._days.setdefault(restaurant, []), day)
         on_day[id] = data
 
-    def remove(self, id: str, former: Data) -> None:
+    def remove(self, id: str, former: Data, place: int) -> None:
         """Note that a reservation, as it was last, is no more."""
-        self._remove(id, _place(former))
+        self._remove(id, _day_of(former))
 
-    def _remove(self, id: str, place: tuple[str, str] | None) -> None:
-        if place is None:
+    def _remove(self, id: str, where: tuple[str, str] | None) -> None:
+        if where is None:
             return
-        on_day = self._reservations[place]
+        on_day = self._reservations[where]
         del on_day[id]
         if not on_day:
-            del self._reservations[place]
-            restaurant, day = place
+            del self._reservations[where]
+            restaurant, day = where
             days = self._days[restaurant]
             del days[bisect_left(days, day)]
             if not days:
@@ -84,6 +87,6 @@ class Schedule:
         return self._days, self._reservations
 
 
-def _place(data: Data) -> tuple[str, str] | None:
+def _day_of(data: Data) -> tuple[str, str] | None:
     restaurant = data.get("restaurantId")
     return None if restaurant is None else (restaurant, day_of(data))

@@ -10,7 +10,6 @@ index, and costs a record little. What decides on the positions of clients comes
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from attrs import frozen
@@ -71,8 +70,11 @@ class TakenWindow:
     def changes(self) -> WindowChanges:
         """Return it as a store takes it, which may take long; any thread may do that."""
         flat: list[Any] = []
-        for channel, (_, partition, offset, made_at, frame, _, _) in self.recent:
-            if _is_copied(channel):
+        # Of many publications there are few channels: to ask for each would cost those most that are not copied.
+        copied = {channel for channel in {channel for channel, _ in self.recent} if not kind_of(channel).has_history}
+        for channel, publication in self.recent if copied else ():
+            if channel in copied:
+                _, partition, offset, made_at, frame, _, _ = publication
                 flat += (channel, partition, offset, made_at + self.ahead, frame)
         notes = {number: None if rows is None else encoded(rows) for number, rows in self.notes.items()}
         return WindowChanges(Entries(self.first, flat), self.keep_from, notes, self.anew)
@@ -192,11 +194,6 @@ class WindowCopy:
             if changes.publications:
                 self._serial = changes.publications.last
                 self._places.append((taken.reached, self._serial))
-
-
-@lru_cache(10_000)
-def _is_copied(channel: str) -> bool:
-    return not kind_of(channel).has_history
 
 
 def _add_places(places: dict[Partition, int], more: Offsets) -> None:

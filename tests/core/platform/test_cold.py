@@ -9,10 +9,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
-from mesaya_ws.core.platform.cold import CACHE_BYTES, ColdRows, OnDisk, known_in
+from mesaya_ws.core.platform.cold import CACHE_BYTES, ColdRows, OnDisk, known_in, known_row
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, ON_DISK
 from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.provenance import NEVER, Mixed
 from mesaya_ws.core.platform.rows import encoded
 from mesaya_ws.core.platform.settled import DAY
 from mesaya_ws.core.platform.topics import topic_of
@@ -202,7 +203,44 @@ def test_what_could_not_be_committed_stays_in_memory():
     assert "r" in disk.projections.entities["reservation"].alive
 
 
-@pytest.mark.parametrize("value", [b"", b"7", b"{", b"[{}, [1, 2, 3]]", b'[{}, [1, 2, "3"], 4]', b"[[], [1, 2, 3], 4]"])
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        (1, 0, 5),
+        Mixed(NEVER, (1, 0, 5), frozenset({"userId"})),
+        Mixed(NEVER, (1, 0, 5), frozenset({"userId", "tableId"})),
+        Mixed((0, 0, 4), (1, 0, 5), frozenset({"userId"})),
+        Mixed(NEVER, (1, 0, 5), frozenset({"userId"}), others=((1, 0),)),
+        Mixed(NEVER, (1, 0, 5), frozenset({"userId"}), (((0, 0, 4), frozenset({"tableId"})),)),
+    ],
+)
+def test_an_entity_is_the_same_when_its_row_is_read(provenance):
+    data, found, place = known_in(known_row(({"userId": "u"}, provenance, 7)))
+    assert (data, place) == ({"userId": "u"}, 7)
+    assert encoded(found) == encoded(provenance)
+
+
+def test_a_row_names_no_field_of_which_the_entity_has_the_value_by_a_single_record():
+    row = known_row(({"userId": "u"}, Mixed(NEVER, (1, 0, 5), frozenset({"userId"})), 7))
+    assert row.count(b"userId") == 1
+    former = encoded(({"userId": "u"}, Mixed(NEVER, (1, 0, 5), frozenset({"userId"})), 7))
+    assert known_row(known_in(former)) == row, "as rows of a former release are read, too"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"7",
+        b"[{}, [1, 2, 3], 4, 1]",
+        b"[[], [1, 2, 3], 4, 0]",
+        b"[{}, 3, 4, 0]",
+        b"{",
+        b"[{}, [1, 2, 3]]",
+        b'[{}, [1, 2, "3"], 4]',
+        b"[[], [1, 2, 3], 4]",
+    ],
+)
 def test_what_is_no_row_is_corrupt(value):
     with pytest.raises(CorruptStateError):
         known_in(value)
@@ -246,11 +284,11 @@ def test_ids_of_many_members_are_taken_in_pages_and_removed():
 
 
 def test_what_does_not_exist_takes_no_memory_when_it_is_looked_for():
-    alive = Disk().projections.entities["reservation"].alive
+    reservations = Disk().projections.entities["reservation"]
     for number in range(10):
-        assert alive.get(f"r{number}") is None
-        assert f"r{number}" not in alive
-    assert len(alive._hot) == 1
+        assert reservations.alive.get(f"r{number}") is None
+        assert f"r{number}" not in reservations.alive
+    assert len(reservations.cold.hot) == 1
 
 
 def test_of_what_is_on_disk_less_is_forgotten_in_one_step_than_in_memory():

@@ -28,10 +28,10 @@ def test_those_to_come_are_found_whatever_became_of_them(changes):
         former = known.pop(id, None)
         if data is not None:
             data = {name: value for name, value in data.items() if value is not None} | {"id": id}
-            schedule.put(id, former, data)
+            schedule.put(id, former, data, 0)
             known[id] = {"restaurantId": None, "reservationTime": None} | data
         elif former is not None:
-            schedule.remove(id, former)
+            schedule.remove(id, former, 0)
         for restaurant in "rs":
             for day in ("2026-01-19", "2026-01-20", "2026-01-21", "2026-01-22"):
                 found = [each["id"] for each in schedule.since(restaurant, day)]
@@ -41,9 +41,9 @@ def test_those_to_come_are_found_whatever_became_of_them(changes):
 
 def test_nothing_is_left_of_what_is_no_more():
     schedule, data = Schedule(), {"restaurantId": "r", "reservationTime": "2026-01-20T01:00:00Z"}
-    schedule.put("a", None, data)
-    schedule.remove("a", data)
+    schedule.put("a", None, data, 0)
+    schedule.remove("a", data, 0)
     assert not any(schedule.tables())
-    schedule.put("a", None, data)
+    schedule.put("a", None, data, 0)
     list(empty(*schedule.tables()))
     assert list(schedule.since("r", "")) == []

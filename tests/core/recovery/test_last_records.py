@@ -28,6 +28,16 @@ def test_of_what_is_too_much_it_is_known_up_to_where_it_was():
     assert last.floors == {ONE: 4, OTHER: 6}
 
 
+def test_few_more_are_in_memory_than_are_kept():
+    last = LastRecords(10)
+    for offset in range(1000):
+        last.add((LAST, "table:t", (ONE, OTHER)[offset % 2], offset))
+        assert len(last._records) <= 30
+        assert last.floors == {} or max(last.floors.values()) + len(last._records) == offset + 1
+    assert [offset for _, _, _, offset in last.take()] == list(range(990, 1000))
+    assert last.floors == {ONE: 989, OTHER: 990}
+
+
 def test_another_process_begins_with_what_was_written():
     last, other = some(remembered=2), LastRecords()
     other.load(*last_in(rows_in(encoded(last_rows(last.floors, last.take())))))
