@@ -154,13 +154,14 @@ class Transaction:
         with self._txn.cursor(self._tables["log"]) as cursor:
             first = entries.first
             for keys, offsets, made in self._blocks(entries):
-                for key, offset, serial in zip(keys, offsets, serials(first), strict=False):
-                    places[key] += (offset, serial)
+                for key, place in zip(keys, zip(offsets, serials(first), strict=False), strict=True):
+                    places[key] += place
                 first += len(keys)
                 _append(cursor, made)
-        values = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
+        packed = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
+        values = {key + value[: layout.PLACE.size]: value for key, value in packed}
         with self._txn.cursor(self._tables["lines"]) as cursor:
-            cursor.putmulti(sorted((key + value[: layout.PLACE.size], value) for key, value in values))
+            cursor.putmulti([(key, values[key]) for key in sorted(values)])
 
     def _blocks(
         self, entries: Entries, block_bytes: int = BLOCK_BYTES
