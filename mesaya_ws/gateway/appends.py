@@ -5,8 +5,8 @@
                  ▼
                the client's queue ──▶ one command at a time, by one task for each client that has any ──▶ answered
 
-A client whose append is slow holds up itself alone. A command that is to be read back is answered when the feed has
-processed its record: `progressed` says whenever it may have.
+A client whose append is slow holds up itself alone, and commands on which its own decides (`Command.turn`). A command
+that is to be read back is answered when the feed has processed its record: `progressed` says whenever it may have.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ import trio
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended
-from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError, Turn
 from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.logs import get_logger
 
@@ -69,6 +69,8 @@ class Appends:
         self._event_log = event_log
         self._feed = feed
         self._progressed = trio.Event()
+        # Replaced whenever a command has its answer, if another one waits for its turn.
+        self._answered = trio.Event()
         self._max_per_session = max_per_session
         self._max_waiting = max_waiting
         self._timeout = timeout
@@ -122,6 +124,9 @@ class Appends:
                 session.on_appended(command, result)
             except Exception:  # one client must not end the appends of all
                 log.exception("an append was not answered by a fault of ours", connection=session.id)
+            if self._answered.statistics().tasks_waiting:
+                self._answered.set()
+                self._answered = trio.Event()
 
     async def _append(self, command: Command, deadline: float) -> AppendResult:
         if trio.current_time() >= deadline:
@@ -129,8 +134,12 @@ class Appends:
                 f"The event log took those before it for {self._timeout:g} seconds; this record was not appended."
             )
         with trio.move_on_at(deadline):
-            began = steady()
             try:
+                while (turn := command.turn()) is Turn.WAITS:
+                    await self._answered.wait()
+                if turn is Turn.NEEDLESS:
+                    return turn
+                began = steady()
                 [place] = await self._event_log.append([command.record])
             except (LogUnavailableError, RecordRejectedError) as error:
                 return error

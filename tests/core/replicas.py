@@ -10,6 +10,7 @@ from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.chat_rules import ChatRules
+from mesaya_ws.core.session.commands import Turn
 from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import SessionIdentities
@@ -79,11 +80,16 @@ class Replica:
         return session
 
     def append(self):
-        """Append what clients have asked for; answered when it is read."""
+        """Append what clients have asked for and whose turn it is; answered when it is read."""
         commands, self.services.commands[:] = list(self.services.commands), []
         for session, command in commands:
-            new = command.record
-            self.appended.append((session, command, self.log.append(new.topic, new.value, new.key)))
+            turn, new = command.turn(), command.record
+            if turn is Turn.DUE:
+                self.appended.append((session, command, self.log.append(new.topic, new.value, new.key)))
+            elif turn is Turn.WAITS:
+                self.services.commands.append((session, command))
+            else:
+                session.on_appended(command, turn)
 
     def append_proposed(self):
         """Append what was proposed."""

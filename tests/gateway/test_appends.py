@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.session.commands import Command, TooManyAppendsError
+from mesaya_ws.core.session.commands import Command, TooManyAppendsError, Turn
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.appends import Appends
 from tests.fakes import LARGEST, FakeLog
@@ -221,6 +221,73 @@ async def test_a_fault_with_one_command_ends_no_appends(nursery, logged):
         "an append was not answered by a fault of ours",
         "an append ended by a fault of ours",
     ]
+
+
+class Waiting:
+    """Commands of which each waits until the test says what their turn is, or until `first` has its answer."""
+
+    def __init__(self, then=Turn.DUE):
+        self.turn, self.then = Turn.WAITS, then
+
+    def first(self, value=b"first"):
+        def answer_and_decide(result):
+            self.turn = self.then
+            return answer(result)
+
+        return Command(NewRecord(TOPIC, value), answer_and_decide)
+
+    def other(self, value, answer=answer):
+        return Command(NewRecord(TOPIC, value), answer, turn=lambda: self.turn)
+
+
+async def test_command_on_which_another_decides_is_appended_once_that_has_its_answer(nursery):
+    clients, waiting = Clients(), Waiting()
+    nursery.start_soon(clients.appends.run)
+    first, other, third = (clients.client() for _ in range(3))
+    clients.log.hold(b"first")
+    first.append(waiting.first())
+    other.append(waiting.other(b"other"))
+    other.append(command(b"after"))
+    third.append(command(b"third"))
+    await wait_all_tasks_blocked()
+    assert clients.log.begun == [b"first", b"third"], "the answer to another one decides nothing"
+    clients.log.held[b"first"].set()
+    await wait_all_tasks_blocked()
+    assert [len(client.send_queue.said()) for client in (first, other, third)] == [1, 2, 1]
+    assert clients.log.begun[2:] == [b"other", b"after"]
+    assert clients.appends.waiting == 0
+
+
+async def test_command_that_has_become_needless_is_answered_without_a_record(nursery):
+    clients, waiting = Clients(), Waiting(Turn.NEEDLESS)
+    nursery.start_soon(clients.appends.run)
+    first, other = clients.client(), clients.client()
+    results = []
+
+    def note(result):
+        results.append(result)
+        return answer(result)
+
+    clients.log.hold(b"first")
+    first.append(waiting.first())
+    other.append(waiting.other(b"other", note))
+    await wait_all_tasks_blocked()
+    assert results == []
+    clients.log.held[b"first"].set()
+    await wait_all_tasks_blocked()
+    assert (results, clients.values()) == ([Turn.NEEDLESS], [b"first"])
+
+
+async def test_command_that_waits_for_another_one_is_answered_in_time(nursery, autojump_clock):
+    clients, waiting = Clients(), Waiting()
+    nursery.start_soon(clients.appends.run)
+    client = clients.client()
+    client.append(waiting.other(b"other"))
+    await trio.sleep(9)
+    assert client.send_queue.said() == []
+    await trio.sleep(2)
+    assert client.send_queue.said() == FAILED
+    assert clients.log.begun == []
 
 
 class Reading:

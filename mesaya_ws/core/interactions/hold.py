@@ -30,6 +30,11 @@ class Ended(StrEnum):
     ABANDONED = "abandoned"
 
 
+def intersect(one: Slot | None, other: Slot | None) -> bool:
+    """Return whether two slots have a time in common; None: the table as such, at any time."""
+    return one is None or other is None or (one.start < other.end and other.start < one.end)
+
+
 @define(eq=False)
 class Hold:
     """A hold: live, or `ended` for a reason. `until` is ms of the log's time; `token` is the offset of its claim.
@@ -94,9 +99,7 @@ class Hold:
         """Return whether there is a table in common, and one has no slot, or the slots intersect."""
         if self.tables != tables and set(self.tables).isdisjoint(tables):
             return False
-        if self.slot is None or slot is None:
-            return True
-        return self.slot.start < slot.end and slot.start < self.slot.end
+        return intersect(self.slot, slot)
 
     def copy(self) -> "Hold":
         """Return the same hold, for one who may change it."""

@@ -1,6 +1,8 @@
 """What a client appends to the log: a record, and how the client is answered once it is known what has become of it."""
 
 from collections.abc import Callable, Hashable
+from enum import Enum, auto
+from typing import Literal
 
 from attrs import frozen
 
@@ -12,8 +14,23 @@ class TooManyAppendsError(Exception):
     """The session has as many commands waiting as it may: this one was not appended, and may be sent again later."""
 
 
-AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyAppendsError
-"""Where the log has put a record, or why it has not, or may not have, taken it."""
+class Turn(Enum):
+    """Whether a command's record is to be appended now."""
+
+    WAITS = auto()
+    """Another command decides on it, and is on its way."""
+    DUE = auto()
+    NEEDLESS = auto()
+    """What the record would come to is known without it."""
+
+
+AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyAppendsError | Literal[Turn.NEEDLESS]
+"""Where the log has put a record, or why it has not, or may not have, taken it; `Turn.NEEDLESS`: it need not."""
+
+
+def due() -> Turn:
+    """Say that nothing is waited for."""
+    return Turn.DUE
 
 
 @frozen
@@ -33,10 +50,11 @@ class Command:
     """A `record` that a client appends to the log, and the frame that answers the client once the result is known.
 
     One that `is_read_back` has a result only when the feed has processed the record: then the answer can say what has
-    become of it.
+    become of it. Its `turn` is asked before it is appended; while it waits, again whenever a command has its answer.
     """
 
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
     is_read_back: bool = False
     delay: Delay | None = None
+    turn: Callable[[], Turn] = due

@@ -6,6 +6,9 @@
               a hold of somebody else stands in the way, surely for some seconds more? ──▶ conflict
                 │ no
                 ▼
+              a claim of somebody else is under way that may come to such a hold? ──▶ wait for that, and ask once more
+                │ no
+                ▼
               a record ──▶ the log ──▶ read back ──▶ its outcome, as the table of holds decided
 
 A claim whose asker was answered that the log is away, or has left, may still win. Then it is taken back, as of its own
@@ -23,6 +26,7 @@ from mesaya_ws.core.interactions.hold_records import ABANDONED, MAX_TABLES, Clai
 from mesaya_ws.core.log.log_clock import LogClock
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.reservation_time import milliseconds_of
+from mesaya_ws.core.session.rushes import Rushes
 from mesaya_ws.core.session.sender_limits import SenderLimits
 from mesaya_ws.core.views.holds import end_shown, slot_shown
 from mesaya_ws.core.wire import codes
@@ -80,6 +84,7 @@ class HoldRules:
     """By hold, the sessions that are to be answered that it has ended."""
     detaching: dict[str, int] = field(factory=dict)
     """By hold, the number of this replica that is proposed to be detached."""
+    rushes: Rushes = field(factory=Rushes)
     _n: int = 0
     # By number, the claims that somebody waits for, each with whether the hold is there without it.
     _waiting: dict[_Key, dict[int, bool]] = field(factory=dict)
@@ -188,11 +193,15 @@ class HoldRules:
 
     # Claims whose askers wait, or do not wait any more
 
-    def asked(self, claim: Claim, known: Known) -> None:
-        """Note that somebody waits for the outcome of a claim; `answered` or `unanswered` is called when that ends."""
+    def asked(self, claim: Claim, known: Known) -> Claim | None:
+        """Note that somebody waits for the outcome of a claim; `answered` or `unanswered` is called when that ends.
+
+        Return the claim that it is to wait for, as long as that is one of the `rushes`.
+        """
         key = _key(claim)
         is_held = _live(claim, known) is not None and key not in self._unanswered
         self._waiting.setdefault(key, {})[claim.n] = is_held
+        return self.rushes.join(claim)
 
     def answered(self, claim: Claim, known: Known) -> None:
         """Note that its asker has the outcome."""
@@ -229,6 +238,7 @@ class HoldRules:
 
     def _wait_no_more(self, claim: Claim) -> bool:
         """Return whether the hold is there without the claim."""
+        self.rushes.leave(claim)
         key = _key(claim)
         waiting = self._waiting.get(key, {})
         is_held = waiting.pop(claim.n, False)

@@ -11,6 +11,7 @@ from mesaya_ws.core.interactions.hold_records import RELEASED, Release, hold_rec
 from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.hold_rules import Answer, released
+from mesaya_ws.core.session.pending_claim import PendingClaim
 from mesaya_ws.core.session.rights import has_right
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
@@ -28,17 +29,13 @@ def select_tables(session: Session, message: SelectTables) -> Command | bytes:
     if (known := rules.answer_at_once(claim, feed.known, lag=feed.lag)) is not None:
         return frame(known, message.id)
     _count(session, identity, message.id)
-    rules.asked(claim, feed.known)
+    pending = PendingClaim(claim, rules, feed)
 
     def answer(result: AppendResult) -> bytes:
-        outcome = rules.outcome(claim.id, claim.user, feed.known) if isinstance(result, Appended) else None
-        if outcome is None or not session.is_of(claim.user):
-            rules.unanswered(claim, feed.known)
-        else:
-            rules.answered(claim, feed.known)
+        outcome = pending.settle(result, is_asker_there=session.is_of(claim.user))
         return _failed(result, message.id) if outcome is None else frame(outcome, message.id)
 
-    return Command(hold_record(claim), answer, is_read_back=True)
+    return Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn)
 
 
 def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:

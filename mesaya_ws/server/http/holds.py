@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import trio
-from attrs import field, frozen
+from attrs import define, field, frozen
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,9 +14,10 @@ from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.hold import Granted
 from mesaya_ws.core.interactions.hold_records import RELEASED, Claim, Release, hold_record
 from mesaya_ws.core.log.interface import RecordRejectedError
-from mesaya_ws.core.log.records import Appended, NewRecord
+from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Command
 from mesaya_ws.core.session.hold_rules import Answer, HoldRules, released
+from mesaya_ws.core.session.pending_claim import PendingClaim
 from mesaya_ws.core.wire import codes, http_errors
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
 from mesaya_ws.core.wire.messages import MessageError, SelectTables
@@ -45,16 +46,18 @@ class HoldRequest:
     to: str | None = None
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Requester:
-    """A request, as far as those who append know it."""
+    """A request, as far as those who append know it; it `waits` until it is answered, or given up."""
 
     id: str = "http"
+    waits: bool = True
     results: list[AppendResult] = field(factory=list)
     answered: trio.Event = field(factory=trio.Event)
 
-    def on_appended(self, _: Command, result: AppendResult) -> None:
+    def on_appended(self, command: Command, result: AppendResult) -> None:
         """Take the result."""
+        command.answer(result)
         self.results.append(result)
         self.answered.set()
 
@@ -85,18 +88,15 @@ class _Desk:
         """Return what a claim has come to, once it is read back; one that nobody learns of is taken back."""
         if (known := self.rules.answer_at_once(claim, self.feed.known, lag=self.feed.lag)) is not None:
             return known
-        self.rules.asked(claim, self.feed.known)
-        outcome = None
-        try:
-            result = await self._append(hold_record(claim))
-            if isinstance(result, Appended):
-                outcome = self.rules.outcome(claim.id, claim.user, self.feed.known)
-        finally:
-            if outcome is None:
-                self.rules.unanswered(claim, self.feed.known)
-            else:
-                self.rules.answered(claim, self.feed.known)
-        if outcome is None:
+        pending, outcomes, requester = PendingClaim(claim, self.rules, self.feed), list[Answer | None](), _Requester()
+
+        def answer(result: AppendResult) -> bytes:
+            outcomes.append(pending.settle(result, is_asker_there=requester.waits))
+            return b""
+
+        command = Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn)
+        result = await self._append(requester, command)
+        if (outcome := outcomes[0]) is None:
             raise _error(result)
         return outcome
 
@@ -104,7 +104,8 @@ class _Desk:
         """Return what is said of a hold that has ended now, or before. Raises `ApiError`."""
         outcome = self.feed.known.holds.outcome(id)
         if outcome is None or (isinstance(outcome, Granted) and outcome.hold.ended is None):
-            result = await self._append(hold_record(Release(id, user, RELEASED)))
+            command = Command(hold_record(Release(id, user, RELEASED)), lambda _: b"", is_read_back=True)
+            result = await self._append(_Requester(), command)
             if not isinstance(result, Appended):
                 raise _error(result)
         match self.feed.known.holds.outcome(id):
@@ -112,10 +113,12 @@ class _Desk:
                 return released(hold)
         raise ApiError(http_errors.NOT_FOUND, f"There is no hold {id!r}, or it is another user's.")
 
-    async def _append(self, record: NewRecord) -> AppendResult:
-        requester = _Requester()
-        self.append(requester, Command(record, lambda _: b"", is_read_back=True))
-        await requester.answered.wait()
+    async def _append(self, requester: _Requester, command: Command) -> AppendResult:
+        self.append(requester, command)
+        try:
+            await requester.answered.wait()
+        finally:
+            requester.waits = False
         return requester.results[0]
 
     def require_live(self) -> None:

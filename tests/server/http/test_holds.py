@@ -20,12 +20,13 @@ HOLD = {"user": "u1", "restaurantId": "r1", "tableIds": ["t1"], "holdId": "h1"}
 
 
 class Desk:
-    """An instance that is asked by HTTP; its records are appended and read when they come, unless it is `away`."""
+    """An instance that is asked by HTTP; its records are appended when they come, and read unless it `is_slow`."""
 
     def __init__(self):
         self.place = Place()
         self.replica = self.place.replicas[0]
         self.failure = None
+        self.is_slow = False
         self.pending = []
         settings = Settings(publish_token=ts.SecretStr(TOKEN))
         routes = hold_routes(settings, self.replica.holds, self.replica.feed, self.append)
@@ -36,8 +37,8 @@ class Desk:
             requester.on_appended(command, self.failure)
             return
         place = self.place.log.append(command.record.topic, command.record.value, command.record.key)
-        if self.pending is not None:
-            self.pending.append((requester, command, place))
+        self.pending.append((requester, command, place))
+        if not self.is_slow:
             self.settle()
 
     def settle(self):
@@ -160,13 +161,12 @@ async def test_instance_that_is_still_reading_decides_nothing(desk):
 
 
 async def test_claim_that_is_given_up_is_taken_back_when_it_turns_up(desk):
-    pending, desk.pending = desk.pending, None
+    desk.is_slow = True
     async with trio.open_nursery() as nursery:
         nursery.start_soon(desk.post)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    desk.pending = pending
-    desk.place.settle()
+    desk.settle()
     desk.replica.holds.on_claim(desk.place.records()[0], desk.replica.feed.known)
     desk.replica.append_proposed()
     desk.place.settle()
