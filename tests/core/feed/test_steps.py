@@ -13,8 +13,18 @@ import trio
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.broadcaster import COPIED_AT_ONCE
 from mesaya_ws.core.feed.router import is_wide
+from mesaya_ws.core.interactions.chat_records import (
+    GUEST,
+    RESTAURANT,
+    ConversationKey,
+    Edited,
+    ReadUpTo,
+    Said,
+    chat_record,
+)
+from mesaya_ws.core.interactions.hold_records import Claim, hold_record
 from mesaya_ws.core.log.events import Records, TopicRecreated
-from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.platform.provenance import NEVER
@@ -128,6 +138,37 @@ def test_a_record_that_concerns_much_is_taken_in_steps_that_do_not_grow_with_it(
     most = [most_calls_in_a_step(scene.steps(kind, id, **data)) for scene in (few, many)]
     assert max(most) < MOST_CALLS
     assert most[1] <= 1.1 * most[0] + 100
+
+
+GUESTS = [ConversationKey("r", f"u{n}") for n in range(100)]
+SAID = [Said(key, "m", GUEST, key.guest, "Is there a table on the terrace?") for key in GUESTS]
+BROUGHT_IN = {
+    "messages": (SAID, SAID),
+    "edits": (SAID, [Edited(key, "m", GUEST, "Is there one inside?") for key in GUESTS]),
+    "read marks": (SAID, [ReadUpTo(key, RESTAURANT, 1000) for key in GUESTS]),
+    "claims": ([], [Claim(f"h{n}", "r", (f"t{n}",), None, f"u{n}", 300_000, "a", n) for n in range(100)]),
+    "claims that are refused": (
+        [Claim("h", "r", ("t",), None, "u", 300_000, "a", 0)],
+        [Claim(f"h{n}", "r", ("t",), None, f"u{n}", 300_000, "a", n) for n in range(100)],
+    ),
+}
+"""Records of what clients bring in, and others that come before them."""
+
+
+@pytest.mark.parametrize("case", BROUGHT_IN)
+def test_what_many_clients_bring_in_at_once_is_taken_in_steps(case):
+    feed, offset = Scene().known(("restaurant.created", "r", {"name": "x", "ownerId": "o"})).feed, 0
+    feed.progress.rights_changes.clear()
+    before, said = BROUGHT_IN[case]
+    for some in (before, said if said is not before else [one._replace(id="m2") for one in said]):
+        new = [hold_record(one) if isinstance(one, Claim) else chat_record(one, "2026-01-20T18:00:00Z") for one in some]
+        records = [Record(one.topic, 0, offset + n, NOW, one.key, one.value) for n, one in enumerate(new)]
+        offset += len(records)
+        if records:
+            feed.ingest(Records(Partition(records[0].topic, 0), records, 0), LATER)
+        most = most_calls_in_a_step(feed.process(OVER))
+        list(feed.hub.fan_out())
+    assert most < MOST_CALLS
 
 
 @pytest.mark.parametrize(("count", "wide"), [(PARTS_AT_ONCE, False), (PARTS_AT_ONCE + 1, True)])
