@@ -4,7 +4,8 @@ import pytest
 
 from mesaya_ws.core.interactions.chat_records import ConversationKey, Erased, Said, chat_record
 from mesaya_ws.core.interactions.topics import CHAT
-from mesaya_ws.core.log.events import Records
+from mesaya_ws.core.log.events import EpochsBegun, Records
+from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.state.memory import MemoryState
 from tests.core.replicas import Replica, SharedLog, said, settle
@@ -92,6 +93,25 @@ def test_chat_is_the_same_after_a_restart_with_the_store_wherever_that_stands(pl
     ask(guest, "publish", channel=CHANNEL, messageId="m0", data={"text": "u1 0"})
     assert said(guest)[0]["position"] == texts[0]["position"], "a retry is known from the store"
     assert not again.services.commands
+
+
+def test_places_of_several_leaders_terms_are_written_the_same_after_a_restart(place):
+    """Clients find a read mark among messages by its text."""
+    texts = []
+    for epoch in (3, 4):
+        begins = [(Partition(CHAT, 0), place.log.ends[CHAT], epoch)]
+        place.replica.feed.ingest(EpochsBegun(begins), place.log.now)
+        texts += [place.write("u1", messageId=f"m{epoch}-{n}", data={"text": "Hello"}) for n in range(2)]
+    place.write("o1", "read", position=texts[1]["position"])
+    again = place.restart(place.commit())
+    for _ in range(2):
+        assert shown(again) == shown(place.replica)
+        guest = again.client("u1", "USER")
+        for said_first in texts:
+            ask(guest, "publish", channel=CHANNEL, messageId=said_first["messageId"], data={"text": "Hello"})
+            assert said(guest)[0]["position"] == said_first["position"]
+        commit(again.feed, place.store)
+        again = place.restart(again.place)
 
 
 @pytest.mark.parametrize("committed", [True, False])

@@ -11,11 +11,12 @@ from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.known import Known
 from mesaya_ws.core.feed.progress import Progress
 from mesaya_ws.core.feed.uncommitted import Captured, Uncommitted
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
-from mesaya_ws.core.recovery.position import Offsets
+from mesaya_ws.core.recovery.position import EpochBegun, Offsets
 from mesaya_ws.core.recovery.stored import Head, StoredState
 from mesaya_ws.core.recovery.window_filling import fill
 from mesaya_ws.core.state.interface import Changes
@@ -71,14 +72,21 @@ class Persistent:
             ([] for _ in self._progress.finish()), in_pieces(known)
         )
 
-    def restore(self, cut: Cut, pieces: Iterable[list[Row]], window: Offsets | None = None) -> Iterator[None]:
+    def restore(
+        self,
+        cut: Cut,
+        pieces: Iterable[list[Row]],
+        window: Offsets | None = None,
+        epochs: Iterable[EpochBegun] = (),
+    ) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is ingested.
 
-        `window` is as of `Coverage.begin`. Yields after every piece. Raises `CorruptCheckpointError`, and then nothing
-        has changed.
+        `window` is as of `Coverage.begin`; `epochs` are those before the places of the cut. Yields after every
+        piece. Raises `CorruptCheckpointError`, and then nothing has changed.
         """
         yield from self._known.load(pieces)
         self._merge.expired_parents = self._known.expired_parents
+        self._coverage.cursor.epochs_begin(epochs)
         self._coverage.begin(cut, window)
         self._progress.time = cut.time
         if self._uncommitted is not None:
@@ -109,6 +117,7 @@ class Persistent:
             history.current_barrier(unsure),
             self._coverage.has_read_lost,
             history.window_copy.floors(),
+            self._coverage.cursor.epochs(CHAT),  # in which clients are sent places that lie days back
         )
         changes = Changes(
             head.value(),
@@ -159,7 +168,7 @@ class Persistent:
         """
         cut, history = stored.head.cut, self._coverage.history
         window = None if history is None or stored.window is None else stored.window
-        yield from self.restore(cut, pieces, None if window is None else window.floors)
+        yield from self.restore(cut, pieces, None if window is None else window.floors, stored.head.epochs)
         self._progress.leftovers.clear()
         if history is None or self._uncommitted is None:
             return

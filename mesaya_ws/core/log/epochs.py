@@ -9,6 +9,7 @@ Kafka counts its leaders (KIP-101, KIP-320); the embedded log draws a random num
 """
 
 from bisect import bisect_left
+from collections.abc import Iterator
 
 REMEMBERED = 100
 """Epochs of a partition that are remembered; of places before the first of them it is not known any more."""
@@ -44,6 +45,10 @@ class Epochs:
         """Forget what begins at `offset` or after it: the log ends there."""
         end = bisect_left(self._begins, offset)
         del self._begins[end:], self._numbers[end:]
+
+    def begun(self) -> Iterator[tuple[int, int | None]]:
+        """Yield from which offset on records are of which epoch, in their order."""
+        yield from zip(self._begins, self._numbers, strict=True)
 
     def has_passed(self, offset: int) -> bool:
         """Return whether the place `offset` lies in the last epoch that is known, or none is."""

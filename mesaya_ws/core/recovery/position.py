@@ -18,6 +18,9 @@ from mesaya_ws.core.recovery.position_text import BadPositionError as BadPositio
 
 Offsets = Mapping[Partition, int]
 
+EpochBegun = tuple[Partition, int, int | None]
+"""Of which epoch the records of a partition are from an offset on; None: that is not known."""
+
 
 class ReplacedTopicError(Exception):
     """A position in what is no more: an earlier life of a topic, or of its log."""
@@ -87,7 +90,7 @@ class Cursor:
         self._ids[topic] = topic_id
         self._lay_out()
 
-    def epochs_begin(self, begun: Iterable[tuple[Partition, int, int | None]]) -> None:
+    def epochs_begin(self, begun: Iterable[EpochBegun]) -> None:
         """Take note of the epochs of the records of partitions from an offset on; None: it is not known.
 
         To be called before the first of them is taken.
@@ -101,6 +104,11 @@ class Cursor:
             self._settle(partition)
         if changed:
             self._lay_out()
+
+    def epochs(self, topic: str) -> list[EpochBegun]:
+        """Return the epochs of a topic's partitions, as far as they are known, as `epochs_begin` takes them."""
+        known = (each for each in self._partitions.get(topic, ()) if each in self._epochs)
+        return [(each, *begun) for each in known for begun in self._epochs[each].begun()]
 
     def truncated(self, partition: Partition, next_offset: int) -> None:
         """Go back to `next_offset`, where a partition that has lost its end ends now."""

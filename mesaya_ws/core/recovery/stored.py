@@ -4,7 +4,7 @@ Here, too, a client's place must be one where this instance could have stood: wh
 publications. Reading may wait for the disk, so it is done elsewhere than what it is for; both meet in a `StoredReplay`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,7 +18,7 @@ from mesaya_ws.core.platform.settled import SETTLED
 from mesaya_ws.core.recovery.barriers import Barrier, barrier_in
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept
-from mesaya_ws.core.recovery.position import Offsets
+from mesaya_ws.core.recovery.position import EpochBegun, Offsets
 from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, ReplayRange
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.recovery.window_copy import StoredWindow
@@ -34,13 +34,15 @@ class Head:
     """What belongs to the place in the log where a store stands: the cut, and the barrier that was not over there.
 
     Where it `has_read_lost` records, more may be known there than the log says. The copy of the window is complete from
-    the places `window` on; None if there is none.
+    the places `window` on; None if there is none. With the `epochs` of a topic, places that lie far back are written as
+    they were when their records were read.
     """
 
     cut: Cut
     barrier: Barrier
     has_read_lost: bool = False
     window: Offsets | None = None
+    epochs: Sequence[EpochBegun] = ()
 
     def value(self) -> bytes:
         """Return what `head_in` reads."""
@@ -53,6 +55,7 @@ class Head:
                 "barrier": self.barrier.rows(),
                 "lost": self.has_read_lost,
                 "window": None if self.window is None else [(*at, offset) for at, offset in self.window.items()],
+                "epochs": [(*at, offset, number) for at, offset, number in self.epochs],
             }
         )
 
@@ -68,7 +71,8 @@ def head_in(value: bytes) -> Head:
         cut = Cut(places, int(head["time"]), frozenset(head["unread"]))
         rows = head.get("window")  # earlier stores have none
         window = None if rows is None else {Partition(topic, number): int(offset) for topic, number, offset in rows}
-        return Head(cut, barrier_in(head["barrier"]), bool(head["lost"]), window)
+        epochs = [(Partition(topic, number), offset, epoch) for topic, number, offset, epoch in head.get("epochs", ())]
+        return Head(cut, barrier_in(head["barrier"]), bool(head["lost"]), window, epochs)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise CorruptStateError("The state does not say which place in the log it is of.") from error
 
