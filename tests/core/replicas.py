@@ -70,8 +70,8 @@ class Replica:
         ends = {Partition(topic, 0): OffsetRange(0, end, "id") for topic, end in self.log.ends.items()}
         return LogMetadata(ends, {None: len(self.log.records) - self.place})
 
-    def client(self, user=None, *roles, auth=True):
-        limits = Limits(auth, 10)
+    def client(self, user=None, *roles, auth=True, most=10):
+        limits = Limits(auth, most)
         shared = {"identities": self.identities, "chat": self.chat, "holds": self.holds}
         session = Session("c", self.feed, FakeSendQueue(), limits, self.services, **shared)
         if user is not None:

@@ -8,7 +8,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
-from mesaya_ws.core.session.identity_changes import ASKED_AT_ONCE
+from mesaya_ws.core.session.session import VISITED_AT_ONCE
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
 from tests.support.instance import World, ask
@@ -154,8 +154,8 @@ async def test_revoked_user_is_signed_out_and_others_are_not(autojump_clock, nur
 async def test_revocation_is_answered_when_all_identities_of_the_user_have_ended(autojump_clock, nursery):
     scene = Scene(None)
     nursery.start_soon(scene.sign_in.run)
-    others = [scene.signed_in("u2") for _ in range(3 * ASKED_AT_ONCE)]
-    sessions = [scene.signed_in() for _ in range(3 * ASKED_AT_ONCE)]
+    others = [scene.signed_in("u2") for _ in range(3 * VISITED_AT_ONCE)]
+    sessions = [scene.signed_in() for _ in range(3 * VISITED_AT_ONCE)]
     nursery.start_soon(scene.sign_in.revoke, "u2", 1)
     assert await scene.sign_in.revoke("u1", 5) == 5
     assert {session.identity for session in sessions} == {None}

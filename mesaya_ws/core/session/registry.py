@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.opening import retry_waiting
-from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.session import VISITED_AT_ONCE, Session
 
 
 class Connected(Protocol):
@@ -61,11 +60,14 @@ class SessionRegistry(Generic[C]):
     def resync(self, gaps: Collection[tuple[str, Unrecoverable]]) -> Iterator[None]:
         """Send snapshots to every session where the log lost records of a topic that feeds its subscriptions.
 
-        `gaps` are topics, each with the reason; a session takes all in one step. Yields after every `YIELD_EVERY`
-        sessions; those that come meanwhile begin after the gaps.
+        `gaps` are topics, each with the reason; a session takes all in one step. Yields after some; those that come
+        meanwhile begin after the gaps.
         """
-        for number, connection in enumerate(list(self.connections), 1):
+        work = 0
+        for connection in list(self.connections):
             for topic, reason in gaps:
                 connection.session.resync(topic, reason)
-            if number % YIELD_EVERY == 0:
+                work += connection.session.work
+            if work >= VISITED_AT_ONCE:
+                work = 0
                 yield

@@ -38,6 +38,10 @@ from mesaya_ws.core.wire.messages import Auth, MessageError, encode
 Unfinished = Callable[[], Awaitable[None]]
 """The rest of what a message asks for."""
 
+VISITED_AT_ONCE = 100
+"""How much `work` is done for sessions in one step, by whatever visits many; and what the last of them exceeds it by. To
+end a subscription, or to begin it anew, takes some 10 µs."""
+
 
 class SessionServices(DeliveryServices, Protocol):
     """What sessions and their deliveries request by themselves, as soon as they need it.
@@ -105,6 +109,11 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         self.delivery = Delivery(self.feed, self.send_queue, self.services, self._on_evicted, self.limits.conflate)
+
+    @property
+    def work(self) -> int:
+        """How much it is to do something for each subscription, and for the session itself."""
+        return 1 + len(self.subscriptions)
 
     # The connection
 

@@ -14,9 +14,10 @@ async def keep_alive(connections: Set[Client], settings: Settings) -> None:
     period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
     while True:
         await trio.sleep(period)
-        now = trio.current_time()
-        for number, connection in enumerate(list(connections), 1):
+        now, work = trio.current_time(), 0
+        for connection in list(connections):
+            work += 1 + len(connection.session.delivery.unsettled)  # each of which may be `pending`
             connection.check(now)
-            if number % YIELD_EVERY == 0:
+            if work >= YIELD_EVERY:
                 await trio.lowlevel.checkpoint()
-                now = trio.current_time()
+                now, work = trio.current_time(), 0

@@ -8,7 +8,8 @@ from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.authenticating import identify, on_authenticated
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
-from mesaya_ws.core.session.identity_changes import ASKED_AT_ONCE, end_revoked, run_due
+from mesaya_ws.core.session.identity_changes import end_revoked, run_due
+from mesaya_ws.core.session.session import VISITED_AT_ONCE
 from mesaya_ws.core.wire import codes
 from tests.support.instance import CHANNEL, World, ask
 
@@ -268,7 +269,7 @@ def test_revoked_tokens_end_and_later_ones_of_the_user_do_not():
 
 def test_what_concerns_many_sessions_is_done_in_steps():
     place = world()
-    sessions = [place.client() for _ in range(3 * ASKED_AT_ONCE)]
+    sessions = [place.client() for _ in range(3 * VISITED_AT_ONCE // 2)]
     for session in sessions:
         identify(session, user(20), T)
         ask(session, channel=OWN)

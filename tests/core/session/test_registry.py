@@ -2,9 +2,9 @@
 
 import pytest
 
-from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.session import VISITED_AT_ONCE
 from tests.support.instance import CHANNEL, REVIEWS, Owner, World, ask
 
 
@@ -63,7 +63,7 @@ def test_a_session_that_leaves_is_not_waited_for(instance):
 def test_sessions_are_resynced_after_a_gap_in_turns(instance):
     instance.look()
     instance.work()
-    owners = [instance.connect() for _ in range(2 * YIELD_EVERY)]
+    owners = [instance.connect() for _ in range(2 * VISITED_AT_ONCE + 4)]
     ask(owners[0].session, channel=CHANNEL)
     ask(owners[1].session, channel="restaurant:r1:menu")
     steps = list(instance.registry.resync([(REVIEWS.topic, Unrecoverable.EXPIRED)]))
