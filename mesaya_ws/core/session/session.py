@@ -39,8 +39,8 @@ Unfinished = Callable[[], Awaitable[None]]
 """The rest of what a message asks for."""
 
 VISITED_AT_ONCE = 100
-"""How much `work` is done for sessions in one step, by whatever visits many; and what the last of them exceeds it by. To
-end a subscription, or to begin it anew, takes some 10 µs."""
+"""How much `work` is done for sessions in one step, by whatever visits many, and what the last of them exceeds it by.
+To end a subscription, or to begin it anew, takes some 10 µs."""
 
 
 class SessionServices(DeliveryServices, Protocol):
