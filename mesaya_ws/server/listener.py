@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from mesaya_ws.runtime.gc_tuning import look
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.server.fairness import LONG_TURN, AdaptiveBatch
@@ -20,6 +21,10 @@ ACCEPT_BATCH = 64
 START_BATCH = 8
 """Connections that are begun with in one turn, at most; each costs up to half a millisecond, then and in the turns that
 follow."""
+
+COLLECT_EVERY = 16
+"""Connections after whose beginning young garbage is collected. The collector does not come by itself while as many end
+as begin: of 4,000 that were cut and came back, it then took 30 ms."""
 
 HUNG_UP = frozenset(
     getattr(errno, name)
@@ -84,6 +89,7 @@ async def serve_listeners(
     waiting: deque[_Accepted] = deque()
     share = AdaptiveBatch(START_BATCH, long_turn=long_turn)
     complaints = LogLimiter(clock=trio.current_time)
+    begun = 0
 
     def begin(connection: socket.socket, address: tuple[Any, ...]) -> None:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
@@ -113,6 +119,10 @@ async def serve_listeners(
                         await trio.sleep(pause)
                 for _ in range(min(begin_now, len(waiting))):
                     begin(*waiting.popleft())
+                    begun += 1
+                if begun >= COLLECT_EVERY:
+                    begun = 0
+                    look()
         finally:
             listening.close()
             # They have been taken from the kernel, which would have kept them for another worker, or refused them.

@@ -1,6 +1,7 @@
 """Connections are taken from the kernel at once, and begun with a few at a time."""
 
 import errno
+import gc
 import math
 import socket
 import struct
@@ -13,6 +14,7 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.log_limiter import INTERVAL
 from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, accept, serve_listeners
 from tests.timing import PATIENCE
@@ -137,6 +139,28 @@ async def test_who_has_been_taken_is_served_even_if_the_door_closes(nursery):
         scope.cancel()
         await port.until_served(len(connected))
         assert sorted(port.served) == sorted(connected)
+
+
+async def test_what_newcomers_bring_is_looked_at_while_as_much_goes(nursery):
+    """Or all of it would be in one step: the collector counts what comes less what goes."""
+    each, old = 200, [[] for _ in range(8 * ACCEPT_BATCH * 200)]
+    gc.collect()
+    kept, young = [], []
+
+    async def serve(stream, host, port):
+        kept.extend([] for _ in range(each))
+        del old[-each:]
+        young.append(len(gc.get_objects(generation=0)) + len(gc.get_objects(generation=1)))
+        async with stream:
+            await trio.sleep_forever()
+
+    async with tuned_gc(), opened(nursery) as (port, _):
+        port.serve = serve
+        port.connect(8 * ACCEPT_BATCH)
+        with trio.fail_after(PATIENCE):
+            while len(young) < 8 * ACCEPT_BATCH:  # noqa: ASYNC110 - they come one by one
+                await trio.sleep(0.01)
+    assert max(young) < each * 8 * ACCEPT_BATCH / 4
 
 
 async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery):
