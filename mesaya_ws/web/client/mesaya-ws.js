@@ -50,6 +50,9 @@ const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
 const UNAUTHENTICATED = 4401;
 const REJECTED = "The token was not accepted.";
 
+/** Channels that are not open to everybody. */
+const PRIVATE = /^user|:.+:(res|chat)/;
+
 /** What a sub-protocol may hold (RFC 9110, 5.6.2): a handshake with anything else cannot be sent. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
@@ -170,8 +173,10 @@ class Link {
   pinging;
   /** @type {any} Runs until `welcome`. */
   opening;
-  /** @type {{id: number, token: string | null, why: Why} | undefined} The `auth` that is not answered yet. */
+  /** @type {{why?: Why, id?: number, token?: string | null} | undefined} The last `auth`, from asking for its token to its answer. */
   auth;
+  /** Whether it is to be replaced: the gateway goes away, or takes another token on another link alone. */
+  isStale = false;
   /** @type {Json | undefined} The last error that named no message of ours: why the link is closed. */
   error;
 
@@ -191,7 +196,7 @@ class Link {
   drop() {
     clearTimeout(this.pinging);
     clearTimeout(this.opening);
-    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+    this.socket.onmessage = this.socket.onclose = null;
     this.socket.close(1000);
   }
 }
@@ -210,7 +215,7 @@ class Channel {
   hasPresence = false;
   /** @type {Json | undefined} Who is there. */
   presence;
-  /** The last `subscribe`; 0 if there was none. */
+  /** The last `subscribe`; 0 if there was none, or it was refused. */
   id = 0;
   /** Whether the last `subscribe` has been answered on the link in use. */
   live = false;
@@ -457,7 +462,7 @@ export class MesaYA {
 
   /** @type {string | null | undefined} The token that was not accepted. */
   #rejected;
-  /** @type {{why: Why, promise: Promise<string | null>} | undefined} */
+  /** @type {{why?: Why, promise: Promise<string | null>} | undefined} */
   #asking;
   /** @type {Deferred | undefined} What `authenticate` waits for. */
   #signingIn;
@@ -505,14 +510,13 @@ export class MesaYA {
 
   /** @param {string} name @param {SubscribeOptions} [options] */
   subscribe(name, options = {}) {
-    let channel = this.#channels.get(name);
-    const isNew = !channel;
-    if (!channel) this.#channels.set(name, (channel = new Channel(name)));
-    const it = channel;
+    const known = this.#channels.get(name);
+    const it = known ?? new Channel(name);
+    this.#channels.set(name, it);
     const isPresenceNews = options.presence && !it.hasPresence;
     it.hasPresence ||= Boolean(options.presence);
     const subscription = new Subscription(it, options, () => this.#leave(it, subscription));
-    if (isNew) {
+    if (!known) {
       it.snapshot = Boolean(options.snapshot);
       it.position = options.position ?? (it.snapshot ? undefined : this.#stored(name));
       it.history = options.history;
@@ -575,6 +579,7 @@ export class MesaYA {
     const { promise } = (this.#signingIn ??= new Deferred());
     this.#isSignedOut = false;
     this.#rejected = undefined;
+    if (this.#asking) this.#asking.why = undefined; // who has signed in now, it may not know yet
     if (this.#attempt) this.#redial(); // which may have asked for its token before
     else if (this.#link && !this.#options.user) this.#renew("connect");
     else this.reconnect();
@@ -583,10 +588,13 @@ export class MesaYA {
 
   signOut() {
     this.#isSignedOut = true;
-    this.#signingIn?.reject(new MesaYAError("signed_out", REJECTED));
+    const error = new MesaYAError("signed_out", "Signed out.");
+    this.#signingIn?.reject(error);
     this.#signingIn = undefined;
-    if (this.#attempt) this.reconnect();
-    else if (this.#link && this.#user !== undefined) this.#sendToken(this.#link, null, "connect");
+    // What is on its way to the user is nobody's any more.
+    this.#channels.forEach((it) => it.id && PRIVATE.test(it.name) && this.#setAside(it, null, error));
+    if (this.#attempt || this.#link?.isFallback) this.reconnect();
+    else if (this.#link) this.#sendToken(this.#link, null);
     this.#onSignedOut("signed-out");
   }
 
@@ -630,7 +638,7 @@ export class MesaYA {
       this.#log(`no token: ${error}`);
       if (attempt !== this.#attempt) return;
       this.#attempt = undefined;
-      this.#later(0, "no_token", "The token source has failed.");
+      this.#later(0, "no_token", "The token source failed.");
       return;
     }
     if (attempt !== this.#attempt) return;
@@ -671,8 +679,8 @@ export class MesaYA {
 
   /** Dial instead of what is being opened: that has another token, or tries a way that may be silent for long. */
   #redial() {
-    this.#opening?.drop();
-    this.#opening = this.#attempt = undefined;
+    if (this.#link) this.#link.isStale = true;
+    this.#abandon();
     this.#dial();
   }
 
@@ -687,8 +695,7 @@ export class MesaYA {
     clearTimeout(link.pinging);
     clearTimeout(link.opening);
     this.#log(`ended: ${code} ${reason}`);
-    const wasInUse = link === this.#link;
-    if (wasInUse) {
+    if (link === this.#link) {
       if (link.isFallback && !this.#opening?.isFallback) this.#stop(); // a WebSocket that is tried is not waited for
       this.#unuse();
       this.#rush();
@@ -714,7 +721,7 @@ export class MesaYA {
 
   #schedule() {
     if (!this.#attempt && !this.#retry) {
-      const isProbe = this.#link?.isFallback;
+      const isProbe = this.#link?.isFallback && !this.#link.isStale;
       const pause = Math.random() * (isProbe ? grown(this.#unheard, PROBES) : grown(this.#failures++, PAUSES));
       this.#retryIn = this.#link ? undefined : pause / 1000;
       this.#retry = setTimeout(() => this.#dial(isProbe), pause);
@@ -737,19 +744,24 @@ export class MesaYA {
     this.#update();
   }
 
+  /** Open no link. */
+  #abandon() {
+    this.#opening?.drop();
+    this.#opening = this.#attempt = undefined;
+  }
+
   /** Have no link, and open none. */
   #stop() {
     this.#rush();
-    this.#opening?.drop();
+    this.#abandon();
     this.#link?.drop();
-    this.#attempt = this.#opening = undefined;
     this.#unuse();
   }
 
   #unuse() {
     clearTimeout(this.#renewal);
     this.#link = undefined;
-    for (const channel of this.#channels.values()) channel.live = false;
+    this.#channels.forEach((it) => (it.live = false));
   }
 
   /** @param {Link} link @param {Json} welcome */
@@ -762,7 +774,7 @@ export class MesaYA {
     this.#freshness = { live: welcome.live, asOf: welcome.asOf, lag: welcome.lag, movedAt: link.heardAt, isMoving: true };
     const { user, roles } = this.#options;
     if (user && !this.#isSignedOut) link.send({ type: "auth", user, roles });
-    for (const channel of this.#channels.values()) if (channel.refused !== link.token) this.#ask(channel);
+    this.#channels.forEach((it) => it.refused !== link.token && this.#ask(it));
     if (link.isFallback) this.#schedule();
     else this.#unheard = 0;
     this.#onIdentity(welcome.user ?? (user && this.#user)); // whose listeners may subscribe, too
@@ -846,9 +858,9 @@ export class MesaYA {
         break;
       case "token_expiring": {
         // A token that ends soon after it was shown is used for half of its life: the next one may be no longer.
-        const wait = Math.max(1000, m.expiresIn * 500) - (link.heardAt - link.shownAt);
+        const used = link.heardAt - link.shownAt;
         clearTimeout(this.#renewal);
-        this.#renewal = setTimeout(() => this.#renew("expiring"), Math.max(0, wait));
+        this.#renewal = setTimeout(() => this.#renew("expiring"), Math.max(0, 1000 - used, m.expiresIn * 500 - used));
         break;
       }
       case "authenticated":
@@ -858,7 +870,7 @@ export class MesaYA {
         if (channel && m.id === channel.id) this.#onSubscribed(channel, m);
         break;
       case "unsubscribed":
-        if (channel && m.reason) this.#onUnsubscribed(link, channel, m);
+        if (channel?.id && m.reason) this.#onUnsubscribed(link, channel, m);
         break;
       case "error":
         this.#onError(link, channel, m);
@@ -882,8 +894,8 @@ export class MesaYA {
     channel.refused = undefined;
     channel.id = ++this.#ids;
     const { name, id, position, hasPresence, snapshot, history } = channel;
-    const first = position === undefined ? { snapshot: snapshot || undefined, history } : { position };
-    this.#link.send({ type: "subscribe", channel: name, id, ...first, presence: hasPresence || undefined });
+    const first = position === undefined && { snapshot: snapshot || undefined, history };
+    this.#link.send({ type: "subscribe", channel: name, id, position, ...first, presence: hasPresence || undefined });
   }
 
   /** @param {Channel} channel @param {string} position */
@@ -907,16 +919,18 @@ export class MesaYA {
   /** @param {Link} link @param {Channel} channel @param {Json} m */
   #onUnsubscribed(link, channel, m) {
     const why = SIGNED_OUT[m.reason];
-    if (m.position !== undefined && channel.position !== undefined) this.#keep(channel, m.position);
+    // While it is asked for again, what came before has not been taken.
+    if (channel.live && m.position !== undefined && channel.position !== undefined) this.#keep(channel, m.position);
     const error = new MesaYAError(m.reason, `The subscription has ended: ${m.reason}.`, channel.name);
     if (!why) {
       this.#end(channel, error);
       return;
     }
     this.#setAside(channel, link.token, error);
-    if (this.#isSignedOut || why === "signed-out") return;
-    this.#rejected = link.token;
-    if (this.#onSignedOut(why)) this.#renew("rejected");
+    if (!this.#isSignedOut && why !== "signed-out") {
+      this.#rejected = link.token;
+      if (this.#onSignedOut(why)) this.#renew("rejected");
+    }
   }
 
   /** @param {Link} link @param {Channel | undefined} channel @param {Json} m */
@@ -942,6 +956,8 @@ export class MesaYA {
   /** Wait with a channel for another token. @param {Channel} channel @param {string | null} token @param {MesaYAError} error */
   #setAside(channel, token, error) {
     channel.live = false;
+    channel.id = 0;
+    channel.kept = undefined;
     channel.refused = token;
     channel.each((one) => one.ended(error, true));
   }
@@ -959,7 +975,7 @@ export class MesaYA {
     channel.leaving = setTimeout(() => {
       if (channel.subscriptions.size || this.#channels.get(channel.name) !== channel) return;
       this.#channels.delete(channel.name);
-      if (channel.id && channel.refused === undefined) this.#link?.send({ type: "unsubscribe", channel: channel.name });
+      if (channel.id) this.#link?.send({ type: "unsubscribe", channel: channel.name });
     }, LINGER);
   }
 
@@ -985,24 +1001,22 @@ export class MesaYA {
     return (await this.#asking.promise) ?? null;
   }
 
-  /** Show another token on the link in use. @param {Why} why */
+  /** Show another token on the link in use, instead of one that was to be shown before. @param {Why} why */
   async #renew(why, failures = 0) {
-    const link = this.#link;
+    const link = /** @type {Link} */ (this.#link);
+    const auth = (link.auth = { why });
     clearTimeout(this.#renewal);
     let token;
     try {
       token = await this.#token(why);
     } catch (error) {
       this.#log(`no token: ${error}`);
-      if (link === this.#link) this.#renewLater(why, failures);
+      if (auth === this.#link?.auth) this.#renewLater(why, failures + 1);
       return;
     }
-    // The next one was opened with a token of its own, and who has signed out meanwhile stays so.
-    if (!link || link !== this.#link || this.#isSignedOut) return;
-    if (why !== "rejected" || token !== this.#rejected) {
-      this.#sendToken(link, token, why);
-      return;
-    }
+    // The next link was opened with a token of its own, and a later renewal, or a signing out, is in place of this one.
+    if (auth !== this.#link?.auth) return;
+    if (why !== "rejected" || token !== this.#rejected) return this.#sendToken(link, token, why);
     this.#rejected = undefined;
     this.#onAuthFailure(new MesaYAError("bad_token", REJECTED));
     if (token === link.token) this.#onSignedOut("expired");
@@ -1010,10 +1024,10 @@ export class MesaYA {
 
   /** @param {Why} why @param {number} failures */
   #renewLater(why, failures) {
-    this.#renewal = setTimeout(() => this.#renew(why, failures + 1), Math.random() * grown(failures + 1, PAUSES));
+    this.#renewal = setTimeout(() => this.#renew(why, failures), Math.random() * grown(failures, PAUSES));
   }
 
-  /** @param {Link} link @param {string | null} token @param {Why} why */
+  /** @param {Link} link @param {string | null} token @param {Why} [why] */
   #sendToken(link, token, why) {
     link.auth = { id: ++this.#ids, token, why };
     link.send({ type: "auth", token, id: link.auth.id });
@@ -1026,13 +1040,12 @@ export class MesaYA {
     link.shownAt = link.heardAt;
     this.#onIdentity(m.user);
     if (link.token === null) return;
-    for (const channel of this.#channels.values()) if (channel.refused !== undefined) this.#ask(channel);
+    this.#channels.forEach((it) => it.refused !== undefined && this.#ask(it));
   }
 
   /** @param {Link} link @param {MesaYAError} error */
   #onAuthError(link, error) {
     const { token, why } = /** @type {{token: string | null, why: Why}} */ (link.auth);
-    link.auth = undefined;
     if (error.code === "unavailable") {
       this.#renewLater(why, 1);
     } else if (error.code !== "bad_token") {

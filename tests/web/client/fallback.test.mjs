@@ -405,6 +405,32 @@ describe('a stream', () => {
     });
   });
 
+  test('a token that ends is shown by HTTP again, when that has failed once', async () => {
+    let count = 0;
+    await connect({ token: async () => `t${count++}` });
+    await fail(2);
+    const first = await last().open({ user: 'u1' });
+    const failed = sockets.length;
+    await first.receive({ type: 'token_expiring', expiresIn: 0 });
+    await advance(2);
+    last().refuse(503, 'unavailable');
+    await advance(3);
+    assert.deepEqual([first.isAborted, streams.length, sockets.length], [false, 3, failed]);
+    await last().open({ user: 'u1' });
+    assert.deepEqual([first.isAborted, client.status.user], [true, 'u1']);
+  });
+
+  test('who signs out is shown nothing more of the stream', async () => {
+    await fallen({ token: async () => 't' });
+    const all = receivedBy(client.subscribe('user:u1:notifications'));
+    await advance(0.1);
+    const first = await last().open({ user: 'u1' });
+    await first.receive([subscribed('user:u1:notifications'), 'p0']);
+    client.signOut();
+    await settle();
+    assert.deepEqual([first.isAborted, last().headers.Authorization, all], [true, undefined, []]);
+  });
+
   test('nothing can be sent this way', async () => {
     await fallen();
     await assert.rejects(client.publish('restaurant:1:chat:u1', { text: 'Hola' }), { code: 'no_websocket' });

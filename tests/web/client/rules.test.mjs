@@ -993,7 +993,98 @@ describe('tokens', () => {
     await settle();
     given[2]('t3');
     await settle();
-    assert.deepEqual([socket.of('auth').map(({ token }) => token), client.status.user], [[null], undefined]);
+    assert.deepEqual([socket.of('auth').map(({ token }) => token), client.status.user], [[null, null], undefined]);
+  });
+
+  test('who signs out receives nothing more that is private, and what is public as before', async () => {
+    const client = await connect({ token: async () => 't' });
+    const own = 'user:u1:notifications';
+    const [all, open] = [receivedBy(client.subscribe(own, { snapshot: true })), receivedBy(client.subscribe(NEWS))];
+    client.subscribe('restaurant:1:reservations');
+    const socket = last().welcome({ user: 'u1' });
+    socket.answer(own, { position: 'p1' });
+    socket.answer(NEWS, { position: 'p0' });
+    socket.receive(snapshot(1, own));
+    client.signOut();
+    socket.answer('restaurant:1:reservations', { position: 'p0' });
+    socket.receive(event(2, own), event(2, NEWS), event(1, 'restaurant:1:reservations'));
+    socket.receive({ type: 'authenticated', id: socket.of('auth')[0].id }, { type: 'unsubscribed', channel: own, reason: 'signed_out' });
+    const late = receivedBy(client.subscribe(own, { snapshot: true }));
+    await settle();
+    assert.deepEqual([all.slice(0, 2), open, late], [[[1], { reason: 'signed_out', again: true }], [2], []]);
+    client.authenticate();
+    await settle();
+    socket.receive({ type: 'authenticated', id: socket.of('auth').at(-1).id, user: 'u1' });
+    assert.deepEqual(socket.of('subscribe').slice(-2).map(({ channel }) => channel).sort(), ['restaurant:1:reservations', own]);
+  });
+
+  test('a token that is on its way when somebody signs out is taken back', async () => {
+    const client = await connect({ token: async () => 't' });
+    const socket = last().welcome();
+    const signedIn = client.authenticate();
+    await settle();
+    client.signOut();
+    await assert.rejects(signedIn, { code: 'signed_out' });
+    const [first, second] = socket.of('auth');
+    assert.deepEqual([first.token, second.token], ['t', null]);
+    socket.receive({ type: 'authenticated', id: first.id, user: 'u1' }, { type: 'authenticated', id: second.id });
+    assert.deepEqual([client.status.user, client.said], [undefined, []]);
+  });
+
+  test('who signs in has signed in with the answer to that, not to what was shown before', async () => {
+    const given = [];
+    const client = await connect({ token: () => new Promise((resolve) => given.push(resolve)) });
+    given[0]('t1');
+    await settle();
+    const socket = last().welcome({ user: 'u1' });
+    socket.receive({ type: 'token_expiring', expiresIn: 0 });
+    await advance(1.5);
+    given[1]('t2');
+    await settle();
+    client.signOut();
+    const signedIn = client.authenticate();
+    const [renewal, signOut] = socket.of('auth');
+    let isSettled = false;
+    signedIn.finally(() => (isSettled = true));
+    socket.receive({ type: 'error', code: 'bad_token', message: 'No.', id: renewal.id });
+    socket.receive({ type: 'authenticated', id: signOut.id });
+    await settle();
+    assert.equal(isSettled, false);
+    given[2]('t3');
+    await settle();
+    const { token, id } = socket.of('auth').at(-1);
+    assert.equal(token, 't3');
+    socket.receive({ type: 'authenticated', id, user: 'u1' });
+    await signedIn;
+    assert.equal(client.status.user, 'u1');
+  });
+
+  test('a source that was asked before somebody signed in is asked anew', async () => {
+    const given = [];
+    const client = await connect({ token: () => new Promise((resolve) => given.push(resolve)) });
+    given[0](null);
+    await settle();
+    last().welcome().receive({ type: 'going_away', closeIn: 5 });
+    await settle();
+    const signedIn = client.authenticate();
+    given[1](null);
+    await settle();
+    assert.equal(given.length, 3, 'one at a time');
+    given[2]('t');
+    await settle();
+    last().welcome({ user: 'u1' });
+    await signedIn;
+    assert.deepEqual([last().protocols[1], client.status.user], ['bearer.t', 'u1']);
+  });
+
+  test('a channel that ends while it is asked for again keeps the position of what it has received', async () => {
+    const client = await connect({ token: async () => 't' });
+    const own = 'restaurant:1:chat:u1';
+    const subscription = client.subscribe(own);
+    last().welcome({ user: 'u1' }).answer(own, { position: 'p1' });
+    client.subscribe(own, { presence: true });
+    last().receive(event(2, own), { type: 'unsubscribed', channel: own, reason: 'revoked', position: 'p2' });
+    assert.equal(subscription.position, 'p1');
   });
 
   test('who is believed is that user again by authenticate', async () => {

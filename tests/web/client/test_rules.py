@@ -36,7 +36,7 @@ def run(*command, **options):
     return done.stdout
 
 
-@pytest.mark.parametrize(("name", "least"), [("rules", 80), ("two_way", 30), ("fallback", 20)])
+@pytest.mark.parametrize(("name", "least"), [("rules", 80), ("two_way", 30), ("fallback", 20), ("interleavings", 25)])
 def test_rules_hold_in_node(name, least):
     output = run(required("node"), "--test", "--test-reporter=tap", str(HERE / f"{name}.test.mjs"))
     counts = dict(re.findall(r"^# (tests|pass|skipped) (\d+)$", output, re.MULTILINE))
