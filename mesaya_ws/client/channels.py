@@ -14,7 +14,19 @@ MAX_KEPT = 10_000
 """Events that are kept while a request is to be answered; past that, the connection waits until they are taken."""
 
 
-def _events() -> tuple[trio.MemorySendChannel[Event | RefusedError], trio.MemoryReceiveChannel[Event | RefusedError]]:
+@define(eq=False)
+class Subscription:
+    """What is wanted of a channel: a snapshot when there is no position, and who is on it."""
+
+    snapshot: bool = False
+    presence: bool = False
+
+
+_Delivery = tuple[Event, Subscription | None] | RefusedError
+"""An event, with the subscription for which it came; or what ends the session."""
+
+
+def _deliveries() -> tuple[trio.MemorySendChannel[_Delivery], trio.MemoryReceiveChannel[_Delivery]]:
     return trio.open_memory_channel(math.inf)
 
 
@@ -22,19 +34,18 @@ def _events() -> tuple[trio.MemorySendChannel[Event | RefusedError], trio.Memory
 class Channels:
     """`positions` holds the position of the last event taken on each channel.
 
-    Events wait until they are taken, and with them all that comes after. Only while a request of the same program is to
-    be answered, the connection is read on, so that the answer can come: then events are kept, `MAX_KEPT` at most.
+    Events wait until they are taken, and with them all that comes after; those of a channel that is left meanwhile are
+    dropped, also where it is subscribed again: what comes from then on begins anew. Only while a request of the same
+    program is to be answered, the connection is read on, so that the answer can come: then events are kept, `MAX_KEPT`
+    at most.
     """
 
     positions: dict[str, str]
-    subscribed: dict[str, bool] = Factory(dict)
-    """The channels that are subscribed, each with whether a snapshot is wanted when there is no position."""
-    _with_presence: set[str] = Factory(set)
-    """Those of which it is wanted who is on them."""
+    subscribed: dict[str, Subscription] = Factory(dict)
     _kept: dict[str, str] = Factory(dict)
     """By channel, the position of the last event that is kept and has not been taken."""
-    _events: tuple[trio.MemorySendChannel[Event | RefusedError], trio.MemoryReceiveChannel[Event | RefusedError]] = (
-        field(init=False, factory=_events)
+    _deliveries: tuple[trio.MemorySendChannel[_Delivery], trio.MemoryReceiveChannel[_Delivery]] = field(
+        init=False, factory=_deliveries
     )
     _moved: trio.Event = Factory(trio.Event)
     """Set when an event was taken, or a request begins."""
@@ -44,15 +55,14 @@ class Channels:
     def add(self, channel: str, *, snapshot: bool, presence: bool = False) -> bool:
         """Have a channel subscribed on every connection; return whether it was not yet."""
         is_new = channel not in self.subscribed
-        if presence:
-            self._with_presence.add(channel)
-        self.subscribed[channel] = snapshot or self.subscribed.get(channel, False)
+        subscription = self.subscribed.setdefault(channel, Subscription())
+        subscription.snapshot |= snapshot
+        subscription.presence |= presence
         return is_new
 
     def remove(self, channel: str) -> None:
-        """Forget a channel, and the position on it."""
+        """Forget a channel, the position on it, and the events of it that wait to be taken."""
         self.subscribed.pop(channel, None)
-        self._with_presence.discard(channel)
         self.positions.pop(channel, None)
         self._kept.pop(channel, None)
 
@@ -62,9 +72,9 @@ class Channels:
         position = self._kept.get(channel, self.positions.get(channel))
         if position is not None:
             message["position"] = position
-        elif self.subscribed[channel]:
+        elif self.subscribed[channel].snapshot:
             message["snapshot"] = True
-        if channel in self._with_presence:
+        if self.subscribed[channel].presence:
             message["presence"] = True
         return message
 
@@ -72,7 +82,7 @@ class Channels:
 
     def on_subscribed(self, channel: str, position: str) -> None:
         """Note from where on events of a channel will come; before its snapshot has arrived, it has no position."""
-        if self._has_taken_all(channel) and (channel in self.positions or not self.subscribed[channel]):
+        if self._has_taken_all(channel) and (channel in self.positions or not self.subscribed[channel].snapshot):
             self.positions[channel] = position
 
     def on_ended(self, channel: str, position: str) -> None:
@@ -92,8 +102,8 @@ class Channels:
 
     async def deliver(self, event: Event, reads_on: Callable[[], bool]) -> None:
         """Keep an event until it is taken; wait for that, unless the connection `reads_on`."""
-        events, _ = self._events
-        events.send_nowait(event)
+        events, _ = self._deliveries
+        events.send_nowait((event, self.subscribed.get(event.channel)))
         if event.position is not None:
             self._kept[event.channel] = event.position
         while (kept := events.statistics().current_buffer_used) and not (reads_on() and kept < MAX_KEPT):
@@ -101,12 +111,16 @@ class Channels:
 
     async def take(self) -> Event:
         """Return the next event. Raises `RefusedError` or `trio.EndOfChannel` after the last one."""
-        _, events = self._events
-        event = await events.receive()
-        self.wake()
-        if isinstance(event, RefusedError):
-            raise event
-        if event.position is not None and event.channel in self.subscribed:
+        _, events = self._deliveries
+        while True:
+            delivery = await events.receive()
+            self.wake()
+            if isinstance(delivery, RefusedError):
+                raise delivery
+            event, subscription = delivery
+            if subscription is self.subscribed.get(event.channel):
+                break
+        if event.position is not None and subscription is not None:
             self.positions[event.channel] = event.position
             if self._kept.get(event.channel) == event.position:
                 del self._kept[event.channel]
@@ -114,7 +128,7 @@ class Channels:
 
     def end(self, refused: RefusedError | None) -> None:
         """Deliver nothing more, but that the gateway has `refused`, if it has."""
-        events, _ = self._events
+        events, _ = self._deliveries
         if refused is not None:
             events.send_nowait(refused)
         events.close()

@@ -20,7 +20,14 @@ from mesaya_ws.client.events import Connected, Event, Notice, Subscribed
 from mesaya_ws.client.holds import Holds
 from mesaya_ws.client.link import Link
 from mesaya_ws.client.requests import Requests
-from mesaya_ws.core.wire.codes import BAD_TOKEN, CLOSE_CODES, NOT_SUBSCRIBED, RIGHTS_CHANGED, UNAVAILABLE
+from mesaya_ws.core.wire.codes import (
+    BAD_TOKEN,
+    CLOSE_CODES,
+    NOT_SUBSCRIBED,
+    RIGHTS_CHANGED,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+)
 
 
 @define(eq=False)
@@ -35,6 +42,8 @@ class Dialogue:
     notify: Callable[[Notice], None]
     _ended: set[str] = Factory(set)
     """The channels whose subscriptions ended with a token; they begin again with the next one."""
+    _refused: set[str] = Factory(set)
+    """The channels that were refused since they were last subscribed."""
     _renewal: trio.Event = Factory(trio.Event)
     """Set when another token is needed for the connection in use."""
 
@@ -120,7 +129,7 @@ class Dialogue:
             case {"type": "error", "id": str()}:
                 pass  # the answer to what nobody waits for any more
             case {"type": "error", "code": str(code), "message": str(sentence)}:
-                self._on_error(code, sentence, of_channel="channel" in message)
+                self._on_error(code, sentence, message.get("channel"))
             case {"channel": str(channel)} if channel not in self.channels.subscribed:
                 pass  # unsubscribed meanwhile
             case {"type": "unsubscribed", "channel": str(channel), "reason": str(reason)}:
@@ -139,10 +148,14 @@ class Dialogue:
             case _:
                 pass  # an answer that is out of date, or a message of a newer gateway
 
-    def _on_error(self, code: str, sentence: str, *, of_channel: bool) -> None:
+    def _on_error(self, code: str, sentence: str, channel: str | None) -> None:
         """Act on an error that answers what was sent without an id. Raises `RefusedError` where it would come again."""
-        if code == UNAVAILABLE.name and not of_channel:
+        if code == UNAVAILABLE.name and channel is None:
             self._renewal.set()  # whether the token is good could not be said
+        elif code == UNAUTHORIZED.name and channel and self.credentials.can_renew and channel not in self._refused:
+            self._refused.add(channel)  # the token may just have ended, which is only said of what is subscribed
+            self._ended.add(channel)
+            self._renewal.set()
         elif code == BAD_TOKEN.name and not self.credentials.is_final(RefusedError(code, sentence)):
             self._renewal.set()
         elif code != NOT_SUBSCRIBED.name:  # on a new connection, nothing may have been subscribed yet
@@ -162,6 +175,7 @@ class Dialogue:
 
     async def _on_subscribed(self, channel: str, position: str, message: dict[str, Any]) -> None:
         recovered = message.get("recovered")
+        self._refused.discard(channel)
         self.notify(Subscribed(channel, recovered))
         if recovered is False:
             # A snapshot follows. If the connection breaks before, the old position brings it on the next one.

@@ -120,6 +120,43 @@ async def test_what_ended_with_the_token_goes_on_from_where_it_was():
     assert again["position"] in ("p1", "p2")  # nothing lies between them
 
 
+async def test_channel_that_is_asked_for_just_after_the_token_ended_begins_with_the_next_one():
+    async def script(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="error", code="unauthorized", message="It is private.", channel=CHANNEL)
+        await receive(websocket, received)
+        await say(websocket, type="authenticated", user="u1", roles=[], expiresIn=900)
+        await receive(websocket, received)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    gateway = Authorizing(script)
+    async with gateway.serving() as url, connect(url, token=Issuer()) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE):
+            assert (await anext(session)).data == 1
+    [_, auth, again] = gateway.received[0]
+    assert (auth, again["type"]) == ({"type": "auth", "token": "token-2"}, "subscribe")
+
+
+async def test_channel_that_is_refused_with_the_next_token_too_is_raised():
+    async def script(websocket, received):
+        for _ in range(2):
+            await receive(websocket, received)
+            await say(websocket, type="error", code="unauthorized", message="It is private.", channel=CHANNEL)
+            await receive(websocket, received)
+            await say(websocket, type="authenticated", user="u1", roles=[], expiresIn=900)
+
+    gateway = Authorizing(script)
+    async with gateway.serving() as url, connect(url, token=Issuer()) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError) as caught:
+            await anext(session)
+    assert caught.value.code == "unauthorized"
+    assert [message["type"] for message in gateway.received[0]] == ["subscribe", "auth", "subscribe"]
+
+
 @pytest.mark.parametrize(("reason", "token"), [("token_expired", "fixed"), ("rights_changed", Issuer())])
 async def test_what_no_other_token_helps_against_is_raised_and_the_position_is_kept(reason, token):
     async def script(websocket, received):

@@ -10,6 +10,7 @@ import trio
 from attrs import evolve
 from trio_websocket import ConnectionClosed
 
+from mesaya_ws.client.channels import Channels
 from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed
 from tests.support.scripted_gateway import CHANNEL, QUICK, Gateway, connect, event, receive, say
 from tests.timing import PATIENCE
@@ -404,6 +405,16 @@ async def test_unsubscribe_forgets_the_position():
         session.positions[CHANNEL] = "p"
         await session.unsubscribe(CHANNEL)
         assert session.positions == {"another": "p1"}
+
+
+async def test_event_that_waits_is_none_of_a_later_subscription():
+    channels = Channels({})
+    for number in (1, 6):
+        channels.remove(CHANNEL)
+        channels.add(CHANNEL, snapshot=True)
+        await channels.deliver(Event(CHANNEL, "table.updated", number, position=f"p{number}"), lambda: True)
+    assert (await channels.take()).data == 6
+    assert channels.positions == {CHANNEL: "p6"}
 
 
 async def test_who_is_there_and_who_types_are_events_without_a_position():
