@@ -674,7 +674,7 @@ export class MesaYA {
     link.socket.onmessage = (/** @type {any} */ event) => this.#receive(link, event.data);
     link.socket.onerror = () => {};
     link.socket.onclose = (/** @type {any} */ event) => this.#onEnd(link, event.code, event.reason);
-    link.opening = setTimeout(() => this.#fail(link, "no_welcome"), OPEN_TIMEOUT);
+    link.opening = setTimeout(() => this.#onEnd(link, 1006, "no_welcome"), OPEN_TIMEOUT);
   }
 
   /** Dial instead of what is being opened: that has another token, or tries a way that may be silent for long. */
@@ -684,16 +684,9 @@ export class MesaYA {
     this.#dial();
   }
 
-  /** @param {Link} link @param {string} reason */
-  #fail(link, reason) {
-    link.drop();
-    this.#onEnd(link, 1006, reason);
-  }
-
   /** @param {Link} link @param {number} code @param {string} reason */
   #onEnd(link, code, reason) {
-    clearTimeout(link.pinging);
-    clearTimeout(link.opening);
+    link.drop();
     this.#log(`ended: ${code} ${reason}`);
     if (link === this.#link) {
       if (link.isFallback && !this.#opening?.isFallback) this.#stop(); // a WebSocket that is tried is not waited for
@@ -814,7 +807,7 @@ export class MesaYA {
     if (!link || link.pinging) return;
     link.pinging = setTimeout(() => {
       this.#unanswered++;
-      this.#fail(link, "no_answer");
+      this.#onEnd(link, 1006, "no_answer");
     }, grown(this.#unanswered, PATIENCE));
     link.send({ type: "ping" });
   }
@@ -832,7 +825,7 @@ export class MesaYA {
       message = JSON.parse(/** @type {string} */ (text));
     } catch {}
     if (typeof message?.type !== "string") {
-      this.#fail(link, "not_the_gateway");
+      this.#onEnd(link, 1006, "not_the_gateway");
       return;
     }
     if (message.type === "welcome" && link === this.#opening) this.#use(link, message);
@@ -859,8 +852,7 @@ export class MesaYA {
       case "token_expiring": {
         // A token that ends soon after it was shown is used for half of its life: the next one may be no longer.
         const used = link.heardAt - link.shownAt;
-        clearTimeout(this.#renewal);
-        this.#renewal = setTimeout(() => this.#renew("expiring"), Math.max(0, 1000 - used, m.expiresIn * 500 - used));
+        this.#renewLater("expiring", 0, Math.max(0, 1000 - used, m.expiresIn * 500 - used));
         break;
       }
       case "authenticated":
@@ -1003,7 +995,8 @@ export class MesaYA {
 
   /** Show another token on the link in use, instead of one that was to be shown before. @param {Why} why */
   async #renew(why, failures = 0) {
-    const link = /** @type {Link} */ (this.#link);
+    const link = this.#link;
+    if (!link) return; // as a listener has decided
     const auth = (link.auth = { why });
     clearTimeout(this.#renewal);
     let token;
@@ -1023,8 +1016,9 @@ export class MesaYA {
   }
 
   /** @param {Why} why @param {number} failures */
-  #renewLater(why, failures) {
-    this.#renewal = setTimeout(() => this.#renew(why, failures), Math.random() * grown(failures, PAUSES));
+  #renewLater(why, failures, wait = Math.random() * grown(failures, PAUSES)) {
+    clearTimeout(this.#renewal);
+    this.#renewal = setTimeout(() => this.#renew(why, failures), wait);
   }
 
   /** @param {Link} link @param {string | null} token @param {Why} [why] */

@@ -53,6 +53,7 @@ const onRejection = (error) => rejections.push(error);
 
 beforeEach(() => {
   stopClocks();
+  rejections.length = 0;
   process.on('unhandledRejection', onRejection);
 });
 

@@ -84,6 +84,7 @@ export class World {
 
   onSignedOut(reason) {
     this.note(`signedOut ${reason}`);
+    if (!this.isSigningOut && this.chance(0.1)) this.client.reconnect();
     if ((reason === 'signed-out') !== this.isSigningOut) this.fail(`It was told of a signing out: ${reason}.`);
     if (reason === 'expired' && Date.now() - this.harmedAt > GRACE) this.fail('An identity has ended though there was a good token.');
   }

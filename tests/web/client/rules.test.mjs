@@ -1077,6 +1077,33 @@ describe('tokens', () => {
     assert.deepEqual([last().protocols[1], client.status.user], ['bearer.t', 'u1']);
   });
 
+  test('a renewal that has failed is tried once more, whatever else was to be renewed', async () => {
+    const asked = [];
+    const client = await connect({ token: (why) => (asked.push(why), asked.length === 2 ? new Promise((_, reject) => (client.refuse = reject)) : 't') });
+    const socket = last().welcome({ user: 'u1' });
+    client.authenticate();
+    await settle();
+    socket.receive({ type: 'token_expiring', expiresIn: 60 });
+    client.refuse(new Error('no network'));
+    await settle();
+    socket.end();
+    await advance(1);
+    last().welcome({ user: 'u1' }).answersPings = true;
+    await advance(60);
+    assert.deepEqual(asked.filter((why) => why === 'expiring'), [], 'what was dropped with the connection');
+  });
+
+  test('who closes the client when the user is signed out has closed it', async () => {
+    const client = await connect({ token: async () => 't' });
+    client.on('signedOut', () => client.close());
+    const own = 'user:u1:notifications';
+    client.subscribe(own);
+    last().welcome({ user: 'u1' }).answer(own, { position: 'p0' });
+    last().receive({ type: 'unsubscribed', channel: own, reason: 'revoked' });
+    await settle();
+    assert.deepEqual([client.status.state, last().of('auth')], ['closed', []]);
+  });
+
   test('a channel that ends while it is asked for again keeps the position of what it has received', async () => {
     const client = await connect({ token: async () => 't' });
     const own = 'restaurant:1:chat:u1';
