@@ -591,11 +591,11 @@ export class MesaYA {
     const error = new MesaYAError("signed_out", "Signed out.");
     this.#signingIn?.reject(error);
     this.#signingIn = undefined;
-    // What is on its way to the user is nobody's any more.
-    this.#channels.forEach((it) => it.id && PRIVATE.test(it.name) && this.#setAside(it, null, error));
     if (this.#attempt || this.#link?.isFallback) this.reconnect();
     else if (this.#link) this.#sendToken(this.#link, null);
     this.#onSignedOut("signed-out");
+    // What is on its way to the user is nobody's any more.
+    this.#channels.forEach((it) => it.id && PRIVATE.test(it.name) && this.#setAside(it, null, error));
   }
 
   reconnect() {

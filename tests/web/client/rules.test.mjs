@@ -1005,13 +1005,14 @@ describe('tokens', () => {
     socket.answer(own, { position: 'p1' });
     socket.answer(NEWS, { position: 'p0' });
     socket.receive(snapshot(1, own));
+    client.on('signedOut', () => all.push('signedOut'));
     client.signOut();
     socket.answer('restaurant:1:reservations', { position: 'p0' });
     socket.receive(event(2, own), event(2, NEWS), event(1, 'restaurant:1:reservations'));
     socket.receive({ type: 'authenticated', id: socket.of('auth')[0].id }, { type: 'unsubscribed', channel: own, reason: 'signed_out' });
     const late = receivedBy(client.subscribe(own, { snapshot: true }));
     await settle();
-    assert.deepEqual([all.slice(0, 2), open, late], [[[1], { reason: 'signed_out', again: true }], [2], []]);
+    assert.deepEqual([all, open, late], [[[1], 'signedOut', { reason: 'signed_out', again: true }, 'resubscribed'], [2], []]);
     client.authenticate();
     await settle();
     socket.receive({ type: 'authenticated', id: socket.of('auth').at(-1).id, user: 'u1' });
