@@ -25,7 +25,7 @@ const STEPS = {
   source: [4, (it) => it.become(it.anyOf(['good', 'good', 'slow', 'slow', 'failing', 'hanging', 'null', 'bad']), it.anyOf(['u1', 'u1', 'u2']))],
   authenticate: [3, (it) => it.authenticate()],
   signOut: [1.5, (it) => it.signOut()],
-  revoke: [0.5, (it) => it.gateway.revoke(it.source.user)],
+  revoke: [0.5, (it) => { it.refusedAt = Date.now(); it.gateway.revoke(it.source.user); }],
   forget: [1, (it) => it.gateway.forget(it.anyOf(CHANNELS))],
   busy: [1, (it) => { it.gateway.business = it.anyOf([0, 0.5]); }],
   slow: [1, (it) => { it.gateway.slowness = it.anyOf([1, 100, 3000]); }],

@@ -135,7 +135,7 @@ export class World {
     ).finally(() => this.signingIn.delete(it));
   }
 
-  /** Whether the source, or what refuses clients, was other than good since a time. */
+  /** Whether the source, or what refuses a client or its token, was other than good since a time. */
   isUnsteady = (since) => this.source.mode !== 'good' || this.source.changedAt >= since || this.refusedAt >= since;
 
   signOut() {
