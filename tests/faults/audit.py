@@ -37,10 +37,10 @@ class Audit:
             self._take(entry)
         self._finish(time.time())
 
-    def _had_right(self, claims: Claims | None, channel: str, first: int, last: int) -> set[int]:
+    def _had_right(self, claims: Claims | None, channel: str, first: int, last: int) -> list[int]:
         """Return the moments, of those from one to another, at which somebody might see a channel."""
         last = min(last, self._page.last)
-        return {moment for moment in range(first, last + 1) if self._page.may(claims, channel, moment)}
+        return [moment for moment in range(first, last + 1) if self._page.may(claims, channel, moment)]
 
     # What has happened
 
@@ -180,7 +180,7 @@ class Audit:
                 one.identities.append(None)
                 for other in one.subscriptions.values():
                     if is_private(other.channel):
-                        other.begins = set()
+                        other.begins = []
         if reason is not None:
             self.ends += 1
         if each is not None:
@@ -206,8 +206,7 @@ class Audit:
             case "unauthorized" if question.entry.message.get("type") == "reservation.ack":
                 is_right = True  # its gateway need not know the reservation yet
             case "unauthorized":
-                last = min(entry.begun, self._page.last)
-                is_right = is_dead or not self._page.lasts(one.claims, channel, question.since, last)
+                is_right = is_dead or self._page.without(one.claims, channel, entry.begun) >= question.since
             case "bad_token":
                 claims = question.entry.claims if question.entry.what == "sent" else one.made.claims
                 is_right = claims is None or self._tokens.may_be_dead(claims, entry.at)
@@ -235,9 +234,8 @@ class Audit:
     def _have_lasted(self, one: Conversation, moment: int, entry: Entry) -> None:
         """See that all subscriptions have a right, now that their gateway has come to a moment."""
         for each in one.subscriptions.values():
-            had = bool(each.begins)
-            each.begins = {at for at in each.begins if self._page.lasts(one.claims, each.channel, at, moment)}
-            if had and not each.begins and not each.is_renewed:
+            each.last_without(self._page.without(one.claims, each.channel, moment))
+            if not each.begins:
                 self._blame(one, f"still subscribed to {each.channel} at {moment}", entry)
 
     def _shown(self, one: Conversation, question: Question, entry: Entry) -> None:
@@ -278,7 +276,7 @@ class Audit:
         ended_at = self._tokens.revoked_at(one.claims, one.made.gateway)
         if is_private(each.channel) and ended_at is not None and moment > ended_at:
             self._blame(one, "shown after the revocation", entry)
-        each.begins = {at for at in each.begins if self._page.lasts(one.claims, each.channel, at, moment)}
+        each.last_without(self._page.without(one.claims, each.channel, moment))
         if not each.begins:
             self._blame(one, "shown without a right", entry)
         self._reached[one.made.gateway] = max(self._reached[one.made.gateway], moment)
@@ -291,7 +289,7 @@ class Audit:
                 due = self._page.due[each.channel]
                 first = count_until(due, each.opened) if each.next is None else each.next
                 is_over = is_private(each.channel) and self._tokens.may_be_dead(one.claims, now)
-                lasts = any(self._page.lasts(one.claims, each.channel, at, self._page.last) for at in each.begins)
-                if is_over or not lasts or first < len(due):
-                    what = "should have ended" if is_over or not lasts else f"lacks {len(due) - first} on"
+                each.last_without(self._page.without(one.claims, each.channel, self._page.last))
+                if is_over or not each.begins or first < len(due):
+                    what = "should have ended" if is_over or not each.begins else f"lacks {len(due) - first} on"
                     self.missing.append(f"{one.made.transport} {one.made.number} {what} {each.channel}")

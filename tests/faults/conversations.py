@@ -1,5 +1,6 @@
 """What is known of the connections of visitors, as far as what they noted has been read."""
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from attrs import define, field
@@ -32,11 +33,15 @@ class Subscription:
     """
 
     channel: str
-    begins: set[int]
+    begins: list[int]
     next: int | None
     opened: int
     missed: float = 0
     is_renewed: bool = False
+
+    def last_without(self, moment: int) -> None:
+        """Take note of a moment at which there was no right."""
+        del self.begins[: bisect_right(self.begins, moment)]
 
 
 @define(eq=False)

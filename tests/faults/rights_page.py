@@ -143,19 +143,16 @@ class Page:
         scope, subject, _, *guest = channel.split(":")
         return claims.user in ([subject] if scope == "user" else [owners.get(subject), *guest])
 
-    def lasts(self, claims: Claims | None, channel: str, begin: int, end: int) -> bool:
-        """Return whether a right lasts from one moment to another, both included; an end before the begin is none."""
-        if end < begin:
-            end = begin
+    def without(self, claims: Claims | None, channel: str, moment: int) -> int:
+        """Return the latest moment, up to some other one, at which somebody had no right to a channel; -1: always."""
         ended = self._ended.get((claims, channel))
         if ended is None:
-            # By moment, the latest one so far without the right.
             ended, latest = [], -1
-            for moment in range(len(self.facts)):
-                latest = latest if self.may(claims, channel, moment) else moment
+            for each in range(len(self.facts)):
+                latest = latest if self.may(claims, channel, each) else each
                 ended.append(latest)
             self._ended[claims, channel] = ended
-        return ended[end] < begin
+        return ended[min(moment, self.last)]
 
 
 _ONCE = ("chat.message", "chat.conversation", "hold.created", "hold.ended", "reservation.acknowledged")

@@ -139,10 +139,10 @@ class Story:
 
     # Tokens
 
-    def token(self) -> tuple[str, Claims | None]:
-        """Return a token of somebody, and what it says; a forged one says nothing, and one that is none is nobody's."""
+    def token(self, *users: str) -> tuple[str, Claims | None]:
+        """Return a token of one of some users, and what it says; a forged one says nothing, as does none at all."""
         random, now = self.random, time.time()
-        user = random.choice(USERS)
+        user = random.choice(users or USERS)
         if random.random() < 0.1:
             return "", None
         if random.random() < 0.08:
@@ -205,9 +205,11 @@ class Story:
             if self.random.random() < 0.5
             else self.random.choice(PRIVATE)
         )
-        match self.random.randrange(8):
-            case 0:
-                token, claims = self.token()
+        match self.random.randrange(9):
+            case 0 | 7:
+                before = visitor.connection.claims if visitor.connection is not None else None
+                renews = before is not None and self.random.random() < 0.7
+                token, claims = self.token(before.user) if renews else self.token()
                 visitor.ask("auth", claims, token=token or None)
             case 1:
                 visitor.ask("unsubscribe", channel=channel)
