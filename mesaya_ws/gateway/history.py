@@ -5,7 +5,7 @@ request ──▶ a batch of requests, one of each client ──▶ read in a th
 └──────────── the send queue has drained, and there are more pages ◀───────┘
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from weakref import WeakKeyDictionary
@@ -20,15 +20,13 @@ from mesaya_ws.core.session.history import next_history_request, on_history
 from mesaya_ws.core.session.subscription import Subscription
 from mesaya_ws.gateway.snapshots import between_records
 from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_reads import Look, read_stored
 
 BATCH = 32
 """Pages that are read in one go: some 10 ms, from a disk that answers at once, and 2 MiB."""
 
 ANSWERS = 24
 """Those of them that are for clients which have no answer yet, where others wait for more of what they missed."""
-
-TRIES = 4
-"""How often what is read may be overtaken by the window, where more is published at once than that can hold."""
 
 
 @frozen
@@ -83,31 +81,16 @@ class HistoryReader:
             await trio.lowlevel.checkpoint()  # to check one position may take some milliseconds
         return batch
 
-    async def _read(self, requests: Mapping[int, HistoryRequest]) -> dict[int, HistoryPage]:
-        """Return the pages that were requested; nothing if they cannot be read, or the history has begun anew."""
-        history = self._feed.history
-        if history is None or history.anew:  # before the first commit, what is on disk may be of another log
-            return {}
-        generation = history.generation
-        read = await self._state.read(partial(read_pages, requests=list(requests.values())))
-        if read is None or generation != history.generation:
-            return {}
-        return dict(zip(requests, read, strict=True))
-
     async def _answer(self, batch: list[_Asked]) -> None:
         requests = {number: asked.request for number, asked in enumerate(batch) if asked.request is not None}
-        pages: dict[int, HistoryPage] = {}
-        for tries in range(TRIES):
-            missing = {
-                number: request
-                for number, request in requests.items()
-                if number not in pages or not self._feed.continues_page(request, pages[number])
-            }
-            if not missing or (tries and self._state.is_failing):
-                break
-            if tries:
-                await self._state.commit_now()
-            pages |= await self._read(missing)
+
+        def look(numbers: Sequence[int]) -> Look[HistoryPage]:
+            return partial(read_pages, requests=[requests[number] for number in numbers])
+
+        def continues(number: int, page: HistoryPage) -> bool:
+            return self._feed.continues_page(requests[number], page)
+
+        pages = await read_stored(self._state, self._feed, requests, look, continues)
         for number, asked in enumerate(batch):
             await between_records(self._feed)
             on_history(asked.delivery, asked.subscription, pages.get(number))

@@ -3,8 +3,10 @@
 request ──▶ a batch of deliveries ──▶ read in a thread ──▶ rendered with what the window has ──▶ delivered
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from itertools import islice
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -13,9 +15,9 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
 from mesaya_ws.core.recovery.notifications import StoredNotifications, read_notifications
 from mesaya_ws.core.session.delivery import Delivery
-from mesaya_ws.gateway.history import TRIES
 from mesaya_ws.gateway.snapshots import between_records, render_pieces
 from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_reads import Look, read_stored
 
 BATCH = 16
 """Deliveries whose notifications are read in one go: some 3 ms, from a disk that answers at once."""
@@ -28,7 +30,8 @@ class NotificationsRenderer:
         self._state = state
         self._feed = feed
         self._states = states
-        self._waiting: dict[Delivery, None] = {}
+        # In the order in which they came; weak, for who has gone is not rendered for.
+        self._waiting: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
         self._requested = trio.Event()
 
     def takes(self, delivery: Delivery) -> bool:
@@ -48,7 +51,7 @@ class NotificationsRenderer:
             self._requested = trio.Event()
             while self._waiting:
                 wanted: dict[Channel, list[Delivery]] = {}
-                for delivery in list(self._waiting)[:BATCH]:
+                for delivery in list(islice(self._waiting, BATCH)):
                     del self._waiting[delivery]
                     channel = delivery.to_render
                     if channel is not None and self._feed.states.reads_notifications(channel):
@@ -59,39 +62,23 @@ class NotificationsRenderer:
                 await trio.lowlevel.checkpoint()
 
     async def _render(self, wanted: Mapping[Channel, Collection[Delivery]]) -> None:
-        read: dict[Channel, StoredNotifications] = {}
-        for tries in range(TRIES):
-            missing = [each for each in wanted if each not in read or not self._continues(read[each])]
-            if not missing or (tries and self._state.is_failing):
-                break
-            if tries:
-                await self._state.commit_now()
-            read |= await self._read(missing)
+        states = self._feed.states
+
+        def look(channels: Sequence[Channel]) -> Look[StoredNotifications]:
+            return partial(read_notifications, channels=channels, count=states.inbox_events)
+
+        def continues(_: Channel, stored: StoredNotifications) -> bool:
+            return states.continues_notifications(stored)
+
+        read = await read_stored(self._state, self._feed, wanted, look, continues)
         for channel, deliveries in wanted.items():
             await between_records(self._feed)
             stored = read.get(channel)
             # What cannot be read is not shown, and the snapshot says that it is not complete.
-            snapshot = self._feed.states.snapshot(
-                channel, stored if stored is not None and self._continues(stored) else None
-            )
+            snapshot = states.snapshot(channel, stored if stored is not None and continues(channel, stored) else None)
             await render_pieces(snapshot)
             if snapshot.size:
                 self._states.keep(snapshot, trio.current_time())
             for delivery in deliveries:
                 delivery.on_rendered(snapshot)
                 await trio.lowlevel.checkpoint()
-
-    def _continues(self, stored: StoredNotifications) -> bool:
-        return self._feed.states.continues_notifications(stored)
-
-    async def _read(self, channels: Collection[Channel]) -> dict[Channel, StoredNotifications]:
-        """Return the notifications; nothing if they cannot be read, or the history has begun anew."""
-        history = self._feed.history
-        if history is None:
-            return {}
-        generation = history.generation
-        look = partial(read_notifications, channels=channels, count=self._feed.states.inbox_events)
-        read = await self._state.read(look)
-        if read is None or generation != history.generation:
-            return {}
-        return dict(zip(channels, read, strict=True))

@@ -1,6 +1,7 @@
 """Renders large snapshots for the clients that requested them, while everything else goes on."""
 
 from math import inf
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -21,7 +22,8 @@ class SnapshotRenderer:
         self._feed = feed
         self._states = states
         self._rests = 1 / share - 1
-        self._requests: dict[Delivery, None] = {}  # in the order in which they came
+        # In the order in which they came; weak, for who has gone is not rendered for.
+        self._requests: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
         self._requested = trio.Event()
 
     def request(self, delivery: Delivery) -> None:
@@ -33,7 +35,8 @@ class SnapshotRenderer:
         """Render and deliver snapshots until cancelled."""
         while True:
             await self._wait_requested()
-            requests, self._requests = self._requests, {}
+            requests = list(self._requests)
+            self._requests.clear()
             wanted: dict[Channel, list[Delivery]] = {}
             for delivery in requests:
                 channel = delivery.to_render

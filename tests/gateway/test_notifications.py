@@ -1,3 +1,5 @@
+import weakref
+
 import trio
 
 from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
@@ -107,6 +109,38 @@ async def test_window_that_has_all_of_the_log_is_enough(nursery):
     _, snapshot = ask(session, channel=INBOX, snapshot=True)
     assert (snapshot["complete"], len(snapshot["data"]["events"]), snapshot["data"]["more"]) == (True, 2, False)
     assert notifications.state.reads == 0
+    nursery.cancel_scope.cancel()
+
+
+async def test_store_of_a_log_that_began_anew_meanwhile_is_not_read(nursery):
+    """While what the window has lost is being committed, the log may lose something: the store is of another one."""
+    notifications = Notifications(nursery, 5)
+    history, read, anew = notifications.world.feed.history, notifications.state.read, []
+
+    async def commit_and_restart():
+        notifications.world.commit()
+        history.restart()
+        await trio.lowlevel.checkpoint()
+
+    async def note(look):
+        anew.append(history.anew)
+        return await read(look)
+
+    notifications.state.commit_now, notifications.state.read = commit_and_restart, note
+    notifications.world.review(5)
+    session = notifications.asks()
+    notifications.world.review(6)
+    await notifications.answer(session)
+    assert anew == [False]
+    nursery.cancel_scope.cancel()
+
+
+async def test_client_that_has_gone_is_forgotten(nursery):
+    """Without a cycle, and without waiting for the turn of the delivery."""
+    notifications = Notifications(nursery, 5)
+    gone = weakref.ref(notifications.asks().delivery)
+    notifications.world.sessions.pop().leave()
+    assert gone() is None
     nursery.cancel_scope.cancel()
 
 

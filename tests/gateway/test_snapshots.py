@@ -1,5 +1,7 @@
 """States that are written for several clients, while the log goes on."""
 
+import weakref
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -66,6 +68,14 @@ async def test_a_state_is_written_and_then_the_client_is_live(instance, mock_clo
     assert answered(session) == (["v0", "v1", "v2"], [])
     instance.review(3)
     assert reviews(session.send_queue.said()) == ["v3"]
+
+
+def test_client_that_has_gone_is_forgotten():
+    """Without a cycle, and without waiting for the turn of the delivery."""
+    instance = Instance()
+    gone = weakref.ref(instance.asks(CHANNEL).delivery)
+    instance.sessions.pop().leave()
+    assert gone() is None
 
 
 async def test_what_is_published_while_it_is_written_comes_after_it(instance, mock_clock):
