@@ -96,20 +96,21 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
 def retry_waiting(session: Session) -> Iterator[None]:
     """Open the subscriptions of `session` that the feed has come far enough for.
 
-    Yields between two of them, so that others have their turn: to check one position may take some milliseconds.
+    Yields after each of them, so that others have their turn: to check one position may take some milliseconds.
     """
     feed = session.feed
-    waiting = [(each, each.wait) for each in session.delivery.unsettled if each.state is State.WAITING_FOR_FEED]
-    session.delivery.defer_if_many(len(waiting))
-    has_opened = False
-    for subscription, wait in waiting:
-        if wait is None or not (wait.ahead is None or feed.has_passed(wait.ahead) or wait.checked_at != feed.refreshes):
-            continue
-        if has_opened:
-            yield
+    ready = [
+        (each, wait)
+        for each in session.delivery.unsettled
+        if each.state is State.WAITING_FOR_FEED
+        and (wait := each.wait) is not None
+        and (wait.ahead is None or feed.has_passed(wait.ahead) or wait.checked_at != feed.refreshes)
+    ]
+    session.delivery.defer_if_many(len(ready))
+    for subscription, wait in ready:
         if subscription.state is State.WAITING_FOR_FEED:  # the client may have ended or replaced it meanwhile
             open_or_wait(session, subscription, wait)
-            has_opened = True
+            yield
 
 
 def _latest(feed: Published, subscription: Subscription, wait: Wait) -> Recoverable | None:

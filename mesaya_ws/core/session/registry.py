@@ -50,12 +50,19 @@ class SessionRegistry(Generic[C]):
         return bool(self._waiting)
 
     def retry_waiting(self) -> Iterator[None]:
-        """Open the subscriptions that the feed has come far enough for; yields after each that takes time."""
+        """Open the subscriptions that the feed has come far enough for.
+
+        Yields after each that was opened, or checked again, and after some sessions.
+        """
+        work = 0
         for session in list(self._waiting):
             yield from retry_waiting(session)
             if not session.is_waiting_for_feed:
                 self._waiting.discard(session)
-            yield
+            work += session.work
+            if work >= VISITED_AT_ONCE:
+                work = 0
+                yield
 
     def resync(self, gaps: Collection[tuple[str, Unrecoverable]]) -> Iterator[None]:
         """Send snapshots to every session where the log lost records of a topic that feeds its subscriptions.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import VISITED_AT_ONCE
@@ -44,6 +45,23 @@ def test_sessions_that_wait_for_the_feed_are_answered_and_wait_no_more(instance)
     assert not instance.registry.has_waiting
 
 
+def test_many_sessions_for_which_the_feed_has_not_come_far_enough_cost_few_turns(instance):
+    instance.look()
+    instance.work()
+    ahead = World()
+    for number in range(3):
+        ahead.review(number)
+    position = ahead.feed.position(parse_channel(CHANNEL))
+    count = 2 * VISITED_AT_ONCE
+    for _ in range(count):
+        assert ask(instance.connect().session, channel=CHANNEL, position=position) == []
+    assert len(list(instance.registry.retry_waiting())) <= count // 10
+    for number in range(3):
+        instance.review(number)
+    assert len(list(instance.registry.retry_waiting())) >= count, "others have their turn after each"
+    assert not instance.registry.has_waiting
+
+
 def test_a_session_that_leaves_is_not_waited_for(instance):
     stays, goes = instance.connect(), instance.connect()
     for owner in (stays, goes):
@@ -55,7 +73,7 @@ def test_a_session_that_leaves_is_not_waited_for(instance):
     for owner in (stays, goes):
         owner.session.leave()
         instance.registry.remove(owner)
-    assert list(steps)
+    assert list(steps) == []
     assert (instance.registry.has_waiting, instance.registry.connections) == (False, set())
     assert sorted(kinds(stays.session) + kinds(goes.session)) == ["subscribed"]
 
