@@ -36,7 +36,12 @@ class Driver:
         self._feed = feed
         self._events = events
         self._observer = observer
+        self._waiting = trio.CancelScope()
         self._ingested = 0  # since others ran, by `weight`; it takes many small events for a batch
+
+    def interrupt(self) -> None:
+        """Wait no longer for the log, if it is waited for: the feed has something to do before."""
+        self._waiting.cancel()
 
     async def advance(self) -> None:
         """Receive the next event, unless the feed has something to do before; process what can be processed.
@@ -45,7 +50,7 @@ class Driver:
         """
         feed, observer = self._feed, self._observer
         received: list[LogEvent] = []
-        with trio.move_on_after(feed.next_deadline_in(steady())):
+        with trio.move_on_after(feed.next_deadline_in(steady())) as self._waiting:
             received.append(await self._events.receive())
         began = trio.current_time()
         for event in self._with_waiting(received):

@@ -63,6 +63,7 @@ async def ingest(
     """
     rights = identities or SessionIdentities[Session]()
     driver = Driver(feed, events, _Ingest(feed, registry, rights, metrics, status, clock, state))
+    feed.progress.interrupt = driver.interrupt
     while True:
         was_live = feed.live
         await driver.advance()

@@ -2,15 +2,19 @@
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mesaya_ws.core.feed.feed import INGEST_BATCH
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.gateway.driver import EVENTS_AHEAD, Driver
+from mesaya_ws.gateway.snapshots import between_records
+from mesaya_ws.runtime.clocks import steady
 from tests.support.instance import a_feed
 from tests.support.log import record
+from tests.timing import PATIENCE
 
 REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
 PARENT_TIMEOUT = 2.0
@@ -38,8 +42,8 @@ class World:
     def __init__(self):
         self.feed = a_feed(parent_timeout=PARENT_TIMEOUT)
         self.observer = Observer()
-        self.deliver, events = trio.open_memory_channel(2 * EVENTS_AHEAD)
-        self.driver = Driver(self.feed, events, self.observer)
+        self.deliver, self.events = trio.open_memory_channel(2 * EVENTS_AHEAD)
+        self.driver = Driver(self.feed, self.events, self.observer)
         extents = {REVIEWS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}
         self.deliver.send_nowait(LogMetadata(extents, dict.fromkeys(extents, 0)))
 
@@ -67,6 +71,25 @@ async def test_what_waits_is_ingested_before_anything_is_processed(autojump_cloc
     assert processed[0] == "processed"
     assert world.feed.cursor.next[REVIEWS] == 3
     assert world.feed.live
+
+
+async def test_what_another_task_leaves_over_is_done_without_anything_from_the_log(nursery, world):
+    feed = a_feed(retention=Retention(1, 1 << 20))
+    driver = Driver(feed, world.events, world.observer)
+    feed.progress.interrupt = driver.interrupt
+
+    async def drive():
+        while True:
+            await driver.advance()
+
+    nursery.start_soon(drive)
+    await wait_all_tasks_blocked()
+    assert feed.next_deadline_in(steady()) > 0
+    feed.persistent.restart_changes()
+    assert feed.next_deadline_in(steady()) == 0
+    with trio.fail_after(PATIENCE):
+        await between_records(feed)
+    nursery.cancel_scope.cancel()
 
 
 async def test_waiting_events_are_ingested_up_to_a_bound_before_processing(autojump_clock: MockClock, world):

@@ -227,6 +227,8 @@ class Feed(Published):
 
     def next_deadline_in(self, steady: int) -> float:
         """Return for how many seconds `process` need not be called if nothing is ingested; `steady` is as of that."""
+        if self.progress.leftovers:
+            return 0.0
         wake_at = self._merge.wake_at()
         return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
 

@@ -157,6 +157,7 @@ class Persistent:
         if self._coverage.history is not None and self._uncommitted is not None:
             self._coverage.history.restart()
             self._progress.leftovers.append(self._uncommitted.restart(self._known.stored_rows()))
+            self._progress.interrupt()
 
     def resume_stored(
         self, stored: StoredState, pieces: Iterable[list[Row]], now: int, steady: int | None = None

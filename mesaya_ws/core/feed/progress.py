@@ -1,7 +1,7 @@
 """How far a feed has come, and what is to be done before it processes the next record."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from weakref import WeakSet
 
 from mesaya_ws.core.access.rights_changes import RightsChange
@@ -21,7 +21,8 @@ class Progress:
     may have changed: subscriptions that have lost theirs are to be ended before anything more is processed.
 
     `leftovers` are still to be forgotten, published or ended before anything is processed, in this order; `unread`,
-    snapshots as of now, which nothing may change before they are read.
+    snapshots as of now, which nothing may change before they are read. `interrupt` has whoever drives the feed, and
+    waits for the log, go on with a leftover of another task at once.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Progress:
         self.gaps: list[tuple[str, Unrecoverable]] = []
         self.rights_changes: list[RightsChange] = []
         self.leftovers: deque[Iterator[None]] = deque()
+        self.interrupt: Callable[[], None] = lambda: None
         # Nobody has to read those that nobody has.
         self.unread: WeakSet[Snapshot] = WeakSet()
 
