@@ -26,7 +26,7 @@ MAX_RECORDS = 10_000
 """Proposals that wait for the log; past that, the oldest are dropped."""
 
 MAX_TIMERS = 100_000
-"""Timers; past that, no more are set."""
+"""Timers; past that, no more are set, and the log says so."""
 
 SET_AT_ONCE = 200
 """Timers that are set in one step at the start, at some 5 µs each."""
@@ -50,6 +50,7 @@ class Proposals:
     def __init__(self, event_log: EventLog, subject: str, on_appended: OnAppended = lambda *_: None) -> None:
         self._event_log = event_log
         self._alarm = Alarm(log, f"{subject} cannot be proposed", f"{subject} are proposed again")
+        self._crowded = Alarm(log, f"too many timers: {subject} may not be proposed", f"{subject} have timers again")
         self._on_appended = on_appended
         self._records: deque[NewRecord] = deque(maxlen=MAX_RECORDS)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -63,7 +64,9 @@ class Proposals:
 
     def call_in(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something in so many seconds."""
-        if len(self._timers) < MAX_TIMERS:
+        if len(self._timers) >= MAX_TIMERS:
+            self._crowded.set(timers=len(self._timers))
+        else:
             heappush(self._timers, (trio.current_time() + seconds, next(self._number), action))
             self._changed.set()
 
@@ -84,6 +87,8 @@ class Proposals:
             if not self._timers or self._timers[0][0] > now:
                 return
             heappop(self._timers)[2]()
+            if len(self._timers) <= MAX_TIMERS // 2:
+                self._crowded.clear()
 
     async def _append(self) -> None:
         records = [self._records.popleft() for _ in range(min(APPENDED_AT_ONCE, len(self._records)))]
@@ -92,7 +97,9 @@ class Proposals:
             places: Sequence[Appended] = await self._event_log.append(records)
         except LogUnavailableError as error:
             self._alarm.set(reason=str(error))
-            self._records.extendleft(reversed(records))
+            # Those that have come meanwhile are newer: where there is no room for all, the oldest give way.
+            room = MAX_RECORDS - len(self._records)
+            self._records.extendleft(reversed(records[max(0, len(records) - room) :]))
             await trio.sleep(LOG_RETRY)
         except RecordRejectedError as error:
             self._alarm.set(reason=str(error))

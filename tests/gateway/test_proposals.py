@@ -67,6 +67,33 @@ async def test_oldest_records_give_way_and_no_more_timers_are_set_than_there_may
     assert len(proposals._timers) == MAX_TIMERS
 
 
+@pytest.mark.slow
+async def test_records_that_came_while_the_log_did_not_answer_stay_before_older_ones(nursery, autojump_clock):
+    log = Log()
+    log.errors = [LogUnavailableError("It is away.")]
+    proposals = Proposals(log, "things")
+    proposals.propose(record(0))
+    nursery.start_soon(proposals.run)
+    await wait_all_tasks_blocked()
+    for number in range(1, MAX_RECORDS + 1):
+        proposals.propose(record(number))
+    await trio.sleep(60)
+    assert [int(value) for batch in log.batches for value in batch] == list(range(1, MAX_RECORDS + 1))
+
+
+@pytest.mark.slow
+async def test_timers_that_are_too_many_are_told_once_until_there_is_room_again(nursery, autojump_clock, logged):
+    proposals = Proposals(Log(), "things")
+    for _ in range(MAX_TIMERS + 3):
+        proposals.call_in(1, lambda: None)
+    nursery.start_soon(proposals.run)
+    await trio.sleep(2)
+    assert [line["event"] for line in logged()] == [
+        "too many timers: things may not be proposed",
+        "things have timers again",
+    ]
+
+
 async def test_timers_ring_in_the_order_of_their_times(nursery, autojump_clock):
     rung = []
     proposals = Proposals(Log(), "things")
