@@ -174,14 +174,19 @@ class WindowCopy:
     def _forget_notes(self) -> None:
         floors, notes = self.floors(), self._notes
         while notes and all(floors.get(at, 0) >= offset for at, offset in notes[0].needs.items()):
-            self._unwritten[notes.popleft().number] = None
+            self._forget_written(notes.popleft())
         # Too many: then it must not matter any more what they say.
         rows = sum(note.rows for note in notes)
         while len(notes) > MAX_NOTES or rows > MAX_ROWS:
             first = notes.popleft()
             rows -= first.rows
-            self._unwritten[first.number] = None
+            self._forget_written(first)
             self._forget(first)
+
+    def _forget_written(self, note: _Note) -> None:
+        # Not all have been written: while the disk is full, many come and go.
+        if self._unwritten.pop(note.number, None) is None:
+            self._unwritten[note.number] = None
 
     def _forget(self, note: _Note) -> None:
         _add_places(self._floors, note.needs)

@@ -177,6 +177,19 @@ def test_too_many_notes_are_forgotten_and_the_copy_promises_nothing_that_they_co
     assert instance.copy.floors()[SECTIONS] == 2
 
 
+def test_of_notes_that_were_forgotten_before_they_could_be_committed_nothing_is_to_be_written(instance):
+    """As while the disk is full, which may last."""
+    for offset in range(MAX_NOTES + 10):
+        instance.copy.note(waiting_row("reservation:r", {SECTIONS: offset}))
+        taken = instance.copy.take()
+    assert len(taken.notes) == MAX_NOTES
+    assert None not in taken.notes.values()
+    changes = taken.changes()
+    instance.copy.committed(taken, changes)
+    instance.copy.note(waiting_row("reservation:r", {SECTIONS: 0}))
+    assert list(instance.commit().notes.values()).count(None) == 1, "what was written is to be forgotten there"
+
+
 def test_a_copy_that_is_gone_on_with_forgets_what_has_left_the_window_since(instance):
     instance.publish(0, 1)
     instance.copy.note(pair_row(CHANNEL, SECTIONS, 4, TABLES, 0))
