@@ -13,6 +13,7 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from mesaya_ws.core.interactions import acknowledgements, conversation
 from mesaya_ws.core.log.interface import RecordRejectedError
 
 Configs = Mapping[str, str]
@@ -29,13 +30,15 @@ RETAIN_FOREVER: Configs = {"retention.ms": "-1"}
 
 TIMESTAMP_TYPE, BY_THE_LOG = "message.timestamp.type", "LogAppendTime"
 
-CHAT_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(30 * 24 * 60 * 60 * 1000)}
+_DAY = 24 * 60 * 60 * 1000
+
+CHAT_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(conversation.KEPT)}
 """Of the topic of chat, also when other services write there: what is remembered depends on append times."""
 
-ACK_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(8 * 24 * 60 * 60 * 1000)}
+ACK_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(acknowledgements.KEPT + _DAY)}
 """Of the topic of acknowledgements: a day longer than they are remembered."""
 
-HOLD_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(2 * 24 * 60 * 60 * 1000)}
+HOLD_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(2 * _DAY)}
 """Of the topic of table holds: far longer than the half hour that any is remembered."""
 
 PRESENCE_CONFIGS: Configs = {
