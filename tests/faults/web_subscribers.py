@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -70,7 +71,8 @@ class Host:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, and to its browser."""
         for group in self._groups:
-            os.killpg(group, number)
+            with suppress(ProcessLookupError):  # or the failure by which it has ended would not be seen
+                os.killpg(group, number)
 
     def enter(self, subscriber: "WebSubscriber") -> int:
         """Note a subscriber, and return its number."""
