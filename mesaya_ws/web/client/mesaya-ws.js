@@ -74,7 +74,7 @@ const grown = (failures, range) => Math.min(range.most, range.least * 2 ** Math.
 const report = (error) => (scope.reportError ?? console.error)(error);
 
 /** Return an id that nobody else has; `crypto.randomUUID` is missing on pages without TLS. */
-const uniqueId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (it) => it.toString(16).padStart(2, "0")).join("");
+const uniqueId = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** An error that the gateway has answered, or the end of a subscription; `code` is one of docs/protocol.md. */
 export class MesaYAError extends Error {
@@ -766,8 +766,9 @@ export class MesaYA {
     this.#opening = this.#attempt = this.#reason = this.#rejected = undefined;
     this.#freshness = { live: welcome.live, asOf: welcome.asOf, lag: welcome.lag, movedAt: link.heardAt, isMoving: true };
     const { user, roles } = this.#options;
-    if (user && !this.#isSignedOut) link.send({ type: "auth", user, roles });
-    this.#channels.forEach((it) => it.refused !== link.token && this.#ask(it));
+    const isUser = user && !this.#isSignedOut;
+    if (isUser) link.send({ type: "auth", user, roles });
+    this.#channels.forEach((it) => (isUser || it.refused !== link.token) && this.#ask(it));
     if (link.isFallback) this.#schedule();
     else this.#unheard = 0;
     this.#onIdentity(welcome.user ?? (user && this.#user)); // whose listeners may subscribe, too

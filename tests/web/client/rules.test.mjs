@@ -1128,6 +1128,22 @@ describe('tokens', () => {
     assert.equal(client.status.user, 'u1');
   });
 
+  test('who is believed has the private channels again by authenticate', async () => {
+    const client = await connect({ user: 'u1' });
+    const own = 'user:u1:notifications';
+    const all = receivedBy(client.subscribe(own));
+    last().welcome().answer(own, { position: 'p0' });
+    client.signOut();
+    client.authenticate();
+    await settle();
+    const link = last().welcome();
+    link.receive({ type: 'authenticated', user: 'u1', roles: [] });
+    assert.deepEqual(link.of('subscribe').map((it) => [it.channel, it.position]), [[own, 'p0']]);
+    link.answer(own, { position: 'p0', recovered: true, replayed: 1 });
+    link.receive(event(1, own));
+    assert.deepEqual(all, [{ reason: 'signed_out', again: true }, 1]);
+  });
+
   test('one tab at a time asks for a token, but not for ever', async () => {
     const requests = [];
     const fake = navigator_();
