@@ -22,7 +22,7 @@ class Subscription:
     presence: bool = False
 
 
-_Delivery = tuple[Event, Subscription | None] | RefusedError
+_Delivery = tuple[Event, Subscription] | RefusedError
 """An event, with the subscription for which it came; or what ends the session."""
 
 
@@ -101,9 +101,15 @@ class Channels:
     # Events, on their way from the connection to the program
 
     async def deliver(self, event: Event, reads_on: Callable[[], bool]) -> None:
-        """Keep an event until it is taken; wait for that, unless the connection `reads_on`."""
+        """Keep an event until it is taken; wait for that, unless the connection `reads_on`.
+
+        One of a channel that is not subscribed any more is dropped.
+        """
         events, _ = self._deliveries
-        events.send_nowait((event, self.subscribed.get(event.channel)))
+        subscription = self.subscribed.get(event.channel)
+        if subscription is None:
+            return
+        events.send_nowait((event, subscription))
         if event.position is not None:
             self._kept[event.channel] = event.position
         while (kept := events.statistics().current_buffer_used) and not (reads_on() and kept < MAX_KEPT):
@@ -120,7 +126,7 @@ class Channels:
             event, subscription = delivery
             if subscription is self.subscribed.get(event.channel):
                 break
-        if event.position is not None and subscription is not None:
+        if event.position is not None:
             self.positions[event.channel] = event.position
             if self._kept.get(event.channel) == event.position:
                 del self._kept[event.channel]

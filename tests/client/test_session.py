@@ -417,6 +417,20 @@ async def test_event_that_waits_is_none_of_a_later_subscription():
     assert channels.positions == {CHANNEL: "p6"}
 
 
+async def test_event_that_comes_after_its_channel_was_left_is_dropped():
+    channels = Channels({})
+    channels.add(CHANNEL, snapshot=True)
+    await channels.deliver(Event(CHANNEL, "gap", "expired"), lambda: True)
+    assert (await channels.take()).type == "gap"
+    channels.remove(CHANNEL)
+    await channels.deliver(Event(CHANNEL, "snapshot", {}, position="p9"), lambda: True)
+    channels.add(CHANNEL, snapshot=True)
+    assert channels.subscription(CHANNEL)["snapshot"]
+    channels.on_subscribed(CHANNEL, "p9")
+    await channels.deliver(Event(CHANNEL, "snapshot", {}, position="p10"), lambda: True)
+    assert (await channels.take()).position == "p10"
+
+
 async def test_who_is_there_and_who_types_are_events_without_a_position():
     said = [
         {"type": "presence", "channel": CHAT, "guest": True, "restaurant": False},
