@@ -30,7 +30,7 @@ from mesaya_ws.core.state.interface import (
     CorruptStateError,
 )
 
-FORMAT = b"mesaya-ws state 5"
+FORMAT = b"mesaya-ws state 6"
 """To be changed when stores of the former layout would be misunderstood: those are set aside."""
 
 MAX_KEY = 511

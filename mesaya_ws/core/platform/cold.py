@@ -92,7 +92,7 @@ class ColdRows:
                 del self.hot[self._absent]
             self._absent, self.hot[id] = id, None
             return None
-        self.hot[id] = known = known_in(value)
+        self.hot[id] = known = self._decoded(value)
         self._sizes[id] = size = _BYTES + _BYTES_EACH * len(value)
         self._bytes += size
         self._make_room(2)
@@ -153,7 +153,7 @@ class ColdRows:
         for id in self.ids():
             known = self.hot.get(id)
             if known is None and (view := self.stored.view) is not None and (value := view.get(self.table, id)):
-                known = known_in(value)
+                known = self._decoded(value)
             if known is not None:
                 yield id, known
 
@@ -169,6 +169,12 @@ class ColdRows:
             seen_to, view = page[-1], self.stored.view
         changed = [*self._flushing, *self._recent - self._flushing]
         yield from (id for id in changed if self.hot[id] is not None and not self._is_stored(id))
+
+    def _decoded(self, value: bytes) -> Known:
+        try:
+            return known_in(value)
+        except CorruptStateError as error:
+            raise self.stored.corrupt(str(error)) from error
 
     def _is_stored(self, id: str) -> bool:
         view = None if self.anew else self.stored.view

@@ -224,7 +224,7 @@ def test_a_row_names_no_field_of_which_the_entity_has_the_value_by_a_single_reco
     row = known_row(({"userId": "u"}, Mixed(NEVER, (1, 0, 5), frozenset({"userId"})), 7))
     assert row.count(b"userId") == 1
     former = encoded(({"userId": "u"}, Mixed(NEVER, (1, 0, 5), frozenset({"userId"})), 7))
-    assert known_row(known_in(former)) == row, "as rows of a former release are read, too"
+    assert known_row(known_in(former)) == row, "as those that name them are read, too"
 
 
 @pytest.mark.parametrize(
@@ -241,14 +241,16 @@ def test_a_row_names_no_field_of_which_the_entity_has_the_value_by_a_single_reco
         b"[[], [1, 2, 3], 4]",
     ],
 )
-def test_what_is_no_row_is_corrupt(value):
+def test_what_is_no_row_is_corrupt_and_reported(value):
     with pytest.raises(CorruptStateError):
         known_in(value)
-    stored = Stored()
+    stored, reported = Stored(), []
+    stored.on_damage = reported.append
     stored.view = store = MemoryState()
     store.commit(Changes(b"", {"alive/x": {"a": value}}))
     with pytest.raises(CorruptStateError):
         ColdRows("alive/x", OnDisk(stored)).find("a")
+    assert len(reported) == 1
 
 
 @given(st.lists(st.tuples(st.sampled_from("pq"), st.sampled_from([b"a", b"b", b"c"]), st.booleans(), st.booleans())))
