@@ -10,7 +10,7 @@ that is to be read back is answered when the feed has processed its record: `pro
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import inf
 from typing import Protocol
 
@@ -19,7 +19,7 @@ import trio
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended
-from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError, Turn
+from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError, Turn, WaitsFor
 from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.logs import get_logger
 
@@ -30,6 +30,9 @@ MAX_PER_SESSION = 16
 
 MAX_WAITING = 1000
 """Commands of all clients together that may wait, and so tasks and records that they may cost."""
+
+WOKEN_AT_ONCE = 16
+"""Commands that are woken in one step when the one that they waited for has its answer."""
 
 APPEND_TIMEOUT = 10.0
 """Seconds from the client's command to its answer, whatever the log does."""
@@ -69,8 +72,8 @@ class Appends:
         self._event_log = event_log
         self._feed = feed
         self._progressed = trio.Event()
-        # Replaced whenever a command has its answer, if another one waits for its turn.
-        self._answered = trio.Event()
+        # By its key, for each command that others wait for: what wakes them.
+        self._waiting_for: dict[Hashable, list[trio.Event]] = {}
         self._max_per_session = max_per_session
         self._max_waiting = max_waiting
         self._timeout = timeout
@@ -124,9 +127,11 @@ class Appends:
                 session.on_appended(command, result)
             except Exception:  # one client must not end the appends of all
                 log.exception("an append was not answered by a fault of ours", connection=session.id)
-            if self._answered.statistics().tasks_waiting:
-                self._answered.set()
-                self._answered = trio.Event()
+            # A few at a time: each goes on within the next step.
+            for number, answered in enumerate(self._waiting_for.pop(command.key, ()), 1):
+                answered.set()
+                if number % WOKEN_AT_ONCE == 0:
+                    await trio.lowlevel.checkpoint()
 
     async def _append(self, command: Command, deadline: float) -> AppendResult:
         if trio.current_time() >= deadline:
@@ -135,8 +140,10 @@ class Appends:
             )
         with trio.move_on_at(deadline):
             try:
-                while (turn := command.turn()) is Turn.WAITS:
-                    await self._answered.wait()
+                while isinstance(turn := command.turn(), WaitsFor):
+                    answered = trio.Event()
+                    self._waiting_for.setdefault(turn.key, []).append(answered)
+                    await answered.wait()
                 if turn is Turn.NEEDLESS:
                     return turn
                 began = steady()

@@ -10,7 +10,7 @@ from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.chat_rules import ChatRules
-from mesaya_ws.core.session.commands import Turn
+from mesaya_ws.core.session.commands import Turn, WaitsFor
 from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import SessionIdentities
@@ -86,7 +86,7 @@ class Replica:
             turn, new = command.turn(), command.record
             if turn is Turn.DUE:
                 self.appended.append((session, command, self.log.append(new.topic, new.value, new.key)))
-            elif turn is Turn.WAITS:
+            elif isinstance(turn, WaitsFor):
                 self.services.commands.append((session, command))
             else:
                 session.on_appended(command, turn)

@@ -8,9 +8,9 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.session.commands import Command, TooManyAppendsError, Turn
+from mesaya_ws.core.session.commands import Command, TooManyAppendsError, Turn, WaitsFor
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.gateway.appends import Appends
+from mesaya_ws.gateway.appends import WOKEN_AT_ONCE, Appends
 from tests.fakes import LARGEST, FakeLog
 from tests.support.instance import World
 
@@ -227,17 +227,22 @@ class Waiting:
     """Commands of which each waits until the test says what their turn is, or until `first` has its answer."""
 
     def __init__(self, then=Turn.DUE):
-        self.turn, self.then = Turn.WAITS, then
+        self.turn, self.then = WaitsFor("first"), then
+        self.asked = 0
 
     def first(self, value=b"first"):
         def answer_and_decide(result):
             self.turn = self.then
             return answer(result)
 
-        return Command(NewRecord(TOPIC, value), answer_and_decide)
+        return Command(NewRecord(TOPIC, value), answer_and_decide, key="first")
 
     def other(self, value, answer=answer):
-        return Command(NewRecord(TOPIC, value), answer, turn=lambda: self.turn)
+        def turn():
+            self.asked += 1
+            return self.turn
+
+        return Command(NewRecord(TOPIC, value), answer, turn=turn)
 
 
 async def test_command_on_which_another_decides_is_appended_once_that_has_its_answer(nursery):
@@ -255,6 +260,29 @@ async def test_command_on_which_another_decides_is_appended_once_that_has_its_an
     await wait_all_tasks_blocked()
     assert [len(client.send_queue.said()) for client in (first, other, third)] == [1, 2, 1]
     assert clients.log.begun[2:] == [b"other", b"after"]
+    assert clients.appends.waiting == 0
+
+
+async def test_commands_that_wait_are_woken_by_the_one_that_decides_alone_and_a_few_at_a_time(nursery):
+    clients, waiting = Clients(), Waiting(Turn.NEEDLESS)
+    nursery.start_soon(clients.appends.run)
+    clients.log.hold(b"first")
+    first = clients.client()
+    first.append(waiting.first())
+    for number in range(100):
+        clients.client().append(waiting.other(b"%d" % number))
+    await wait_all_tasks_blocked()
+    for number in range(10):
+        clients.client().append(command(b"chat %d" % number))
+    await wait_all_tasks_blocked()
+    assert waiting.asked == 100, "a message of a chat decides on no claim"
+    clients.log.held[b"first"].set()
+    looks = []
+    while waiting.asked < 200:
+        before = waiting.asked
+        await trio.lowlevel.checkpoint()
+        looks.append(waiting.asked - before)
+    assert max(looks) <= 2 * WOKEN_AT_ONCE
     assert clients.appends.waiting == 0
 
 

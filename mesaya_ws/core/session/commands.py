@@ -15,13 +15,18 @@ class TooManyAppendsError(Exception):
 
 
 class Turn(Enum):
-    """Whether a command's record is to be appended now."""
+    """Whether a command's record is to be appended."""
 
-    WAITS = auto()
-    """Another command decides on it, and is on its way."""
     DUE = auto()
     NEEDLESS = auto()
     """What the record would come to is known without it."""
+
+
+@frozen
+class WaitsFor:
+    """The turn of a command on which another one decides, which is on its way: the one with this `key`."""
+
+    key: Hashable
 
 
 AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyAppendsError | Literal[Turn.NEEDLESS]
@@ -29,7 +34,7 @@ AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyApp
 
 
 def due() -> Turn:
-    """Say that nothing is waited for."""
+    """Return the turn of a command that waits for no other."""
     return Turn.DUE
 
 
@@ -50,11 +55,13 @@ class Command:
     """A `record` that a client appends to the log, and the frame that answers the client once the result is known.
 
     One that `is_read_back` has a result only when the feed has processed the record: then the answer can say what has
-    become of it. Its `turn` is asked before it is appended; while it waits, again whenever a command has its answer.
+    become of it. Its `turn` is asked before it is appended, and again when the command that
+    it waits for, by that one's `key`, has its answer.
     """
 
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
     is_read_back: bool = False
     delay: Delay | None = None
-    turn: Callable[[], Turn] = due
+    turn: Callable[[], Turn | WaitsFor] = due
+    key: Hashable = None

@@ -193,15 +193,11 @@ class HoldRules:
 
     # Claims whose askers wait, or do not wait any more
 
-    def asked(self, claim: Claim, known: Known) -> Claim | None:
-        """Note that somebody waits for the outcome of a claim; `answered` or `unanswered` is called when that ends.
-
-        Return the claim that it is to wait for, as long as that is one of the `rushes`.
-        """
+    def asked(self, claim: Claim, known: Known) -> None:
+        """Note that somebody waits for the outcome of a claim; `answered` or `unanswered` is called when that ends."""
         key = _key(claim)
         is_held = _live(claim, known) is not None and key not in self._unanswered
         self._waiting.setdefault(key, {})[claim.n] = is_held
-        return self.rushes.join(claim)
 
     def answered(self, claim: Claim, known: Known) -> None:
         """Note that its asker has the outcome."""

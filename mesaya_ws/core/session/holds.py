@@ -35,7 +35,7 @@ def select_tables(session: Session, message: SelectTables) -> Command | bytes:
         outcome = pending.settle(result, is_asker_there=session.is_of(claim.user))
         return _failed(result, message.id) if outcome is None else frame(outcome, message.id)
 
-    return Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn)
+    return Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn, key=claim)
 
 
 def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:

@@ -3,7 +3,7 @@
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.hold_records import Claim
 from mesaya_ws.core.log.records import Appended
-from mesaya_ws.core.session.commands import AppendResult, Turn
+from mesaya_ws.core.session.commands import AppendResult, Turn, WaitsFor
 from mesaya_ws.core.session.hold_rules import Answer, HoldRules
 
 
@@ -12,16 +12,20 @@ class PendingClaim:
 
     def __init__(self, claim: Claim, rules: HoldRules, feed: Published) -> None:
         self._claim, self._rules, self._feed = claim, rules, feed
-        # It waits for one claim at most: who wants much would otherwise wait for ever.
-        self._first = rules.asked(claim, feed.known)
+        self._has_joined = False
+        self._first: Claim | None = None
         self._known: Answer | None = None
+        rules.asked(claim, feed.known)
 
-    def turn(self) -> Turn:
-        """Return whether the record is to be appended now."""
+    def turn(self) -> Turn | WaitsFor:
+        """Return whether the record is to be appended. Call it when it could be: until then, nobody waits for it."""
+        if not self._has_joined:
+            # It waits for one claim at most, so that nobody starves.
+            self._has_joined, self._first = True, self._rules.rushes.join(self._claim)
         if self._first is None:
             return Turn.DUE
         if self._first in self._rules.rushes:
-            return Turn.WAITS
+            return WaitsFor(self._first)
         self._known = self._rules.answer_at_once(self._claim, self._feed.known, lag=self._feed.lag)
         return Turn.DUE if self._known is None else Turn.NEEDLESS
 

@@ -57,9 +57,11 @@ class _Requester:
 
     def on_appended(self, command: Command, result: AppendResult) -> None:
         """Take the result."""
-        command.answer(result)
-        self.results.append(result)
-        self.answered.set()
+        try:
+            command.answer(result)
+        finally:
+            self.results.append(result)
+            self.answered.set()
 
 
 Append = Callable[[_Requester, Command], None]
@@ -94,7 +96,7 @@ class _Desk:
             outcomes.append(pending.settle(result, is_asker_there=requester.waits))
             return b""
 
-        command = Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn)
+        command = Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn, key=claim)
         result = await self._append(requester, command)
         if (outcome := outcomes[0]) is None:
             raise _error(result)

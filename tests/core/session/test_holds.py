@@ -10,7 +10,7 @@ from mesaya_ws.core.interactions.hold_records import Claim, Expire, Release, hol
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.session.commands import Turn
+from mesaya_ws.core.session.commands import Turn, WaitsFor
 from mesaya_ws.core.session.hold_rules import MAX_UNANSWERED
 from tests.core.replicas import Replica, SharedLog, said, send
 from tests.described import problem
@@ -290,10 +290,13 @@ def test_nobody_is_refused_before_the_log_by_an_instance_that_is_late_or_knows_n
 
 
 def rush(replica, count, tables=("t1",), **fields):
-    """Let so many guests of one instance want the same tables; return them."""
+    """Let so many guests of one instance want the same tables, and none anything else; return them."""
     guests = [replica.client(f"u{number}") for number in range(count)]
     for number, guest in enumerate(guests):
         select(guest, f"h{number}", tables, **fields)
+    turns = [turn(each) for each in replica.services.commands]
+    assert turns[0] is Turn.DUE
+    assert all(isinstance(each, WaitsFor) for each in turns[1:])
     return guests
 
 
@@ -364,6 +367,17 @@ def test_who_is_not_answered_at_once_waits_for_nobody_else(place):
 def turn(waiting):
     _, command = waiting
     return command.turn()
+
+
+def test_nobody_waits_for_a_claim_that_waits_in_the_queue_of_its_own_client(place):
+    replica = place.replicas[0]
+    for id, user in [("h1", "u1"), ("h2", "u2"), ("h3", "u3")]:
+        select(replica.client(user), id)
+    in_queue, first, second = replica.services.commands
+    assert turn(first) is Turn.DUE
+    assert turn(second) == turn(in_queue) == WaitsFor(first[1].key)
+    place.settle()
+    assert [claim.id for claim in place.records()] == ["h2"]
 
 
 def test_claims_that_are_answered_are_no_rush_any_more(place):
