@@ -50,7 +50,7 @@ class Proposals:
     def __init__(self, event_log: EventLog, subject: str, on_appended: OnAppended = lambda *_: None) -> None:
         self._event_log = event_log
         self._alarm = Alarm(log, f"{subject} cannot be proposed", f"{subject} are proposed again")
-        self._crowded = Alarm(log, f"too many timers: {subject} may not be proposed", f"{subject} have timers again")
+        self._crowded = Alarm(log, f"too many timers: some {subject} are not proposed", f"{subject} have timers again")
         self._on_appended = on_appended
         self._records: deque[NewRecord] = deque(maxlen=MAX_RECORDS)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []

@@ -89,7 +89,7 @@ async def test_timers_that_are_too_many_are_told_once_until_there_is_room_again(
     nursery.start_soon(proposals.run)
     await trio.sleep(2)
     assert [line["event"] for line in logged()] == [
-        "too many timers: things may not be proposed",
+        "too many timers: some things are not proposed",
         "things have timers again",
     ]
 

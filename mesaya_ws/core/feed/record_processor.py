@@ -26,8 +26,8 @@ REPARENTED_AT_ONCE = 20
 where there are a hundred partitions."""
 
 INTERACTION_WORK = 5
-"""As how many other records one counts that clients have brought in: a message of a chat is looked up in the state
-store, changes what finds its conversation, and is shown on three channels, in some 150 µs."""
+"""The weight in a step of a record that clients have brought in; others have 1. A message of a chat is looked up in the
+state store, changes what finds its conversation, and is shown on three channels, in some 150 µs."""
 
 MESSAGE_BYTES = 4096
 """Bytes of messages that are as much work as a record."""

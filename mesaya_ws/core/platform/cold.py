@@ -33,7 +33,7 @@ _BYTES, _BYTES_EACH = 500, 3
 """What an entity takes in memory: so many, and so many for each byte of its row; some 1.5 kB of one of 350 bytes."""
 
 UNREAD: Any = object()
-"""Stands for an entity of which memory says nothing: an error would cost more, and comes with each new entity."""
+"""Stands for an entity of which memory says nothing; cheaper than a `KeyError`, which each new entity would raise."""
 
 _UNREADABLE = "The state holds a row that cannot be read."
 

@@ -15,7 +15,7 @@ REMEMBERED = 500
 """Records that are kept: those of seconds, where there are a hundred a second. The store has 50 kB of them."""
 
 FORGOTTEN_AT = 3
-"""Times as many as are kept, at which some are forgotten: not with each that comes."""
+"""How many times `remembered` there may be before the oldest are forgotten, all at once."""
 
 KNOWN, LAST = "known", "last"
 """What a record is to a name: what made a parent known, or the last one about an entity."""

@@ -1,7 +1,7 @@
 """Rushes: claims of one instance for the same table at the same time, of which the first one's record decides.
 
 Of all who want a table, one gets it, and the others are refused by that. So while a claim is on its way to the log and
-back, those of other users that are in its way wait; once it is answered, they mostly need no record.
+back, overlapping claims of other users wait; once it is answered, they mostly need no record.
 """
 
 from mesaya_ws.core.interactions.hold import intersect

@@ -39,7 +39,7 @@ Unfinished = Callable[[], Awaitable[None]]
 """The rest of what a message asks for."""
 
 VISITED_AT_ONCE = 100
-"""How much `work` is done for sessions in one step, by whatever visits many, and what the last of them exceeds it by.
+"""How much `work` is done for sessions in one step, by whatever visits many; it ends after the session that reaches it.
 To end a subscription, or to begin it anew, takes some 10 µs."""
 
 
@@ -135,7 +135,7 @@ class Session:
     def _on_evicted(self) -> None:
         """Close the connection of a client that was too slow for the window.
 
-        What others do to the session until then must find nothing that is due.
+        It leaves first: whatever is called before the connection has ended must not find the evicted replay.
         """
         self.leave()
         self.close(codes.SLOW)

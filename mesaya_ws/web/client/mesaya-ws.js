@@ -997,7 +997,7 @@ export class MesaYA {
   /** Show another token on the link in use, instead of one that was to be shown before. @param {Why} why */
   async #renew(why, failures = 0) {
     const link = this.#link;
-    if (!link) return; // as a listener has decided
+    if (!link) return; // a listener has closed the client, or reconnects
     const auth = (link.auth = { why });
     clearTimeout(this.#renewal);
     let token;
