@@ -22,12 +22,15 @@ def platform() -> Platform:
 @pytest.fixture(params=["one order", "an order in each partition"])
 def records(request: pytest.FixtureRequest, platform: Platform) -> list[Held]:
     """The platform's founding, and 60 events."""
-    made = [*platform.founding(), *islice(platform.events(), 60)]
+    return written(platform, 60, have_one_order=request.param == "one order")
+
+
+def written(platform: Platform, events: int, *, have_one_order: bool = True) -> list[Held]:
     ends: dict[str, int] = {}
     held = []
-    for time, record in enumerate(made):
+    for time, record in enumerate([*platform.founding(), *islice(platform.events(), events)]):
         offset = ends[record.topic] = ends.get(record.topic, -1) + 1
-        source = None if request.param == "one order" else (record.topic, 0)
+        source = None if have_one_order else (record.topic, 0)
         held.append(Held(record.topic, 0, offset, time, record.value, 0, source))
     return held
 
@@ -134,6 +137,31 @@ def test_a_snapshot_of_another_state(truth, channel):
     state["data"]["tables"][0]["status"] = "exploded"
     (wrong,) = truth.check(channel, [state, *after], None).wrong
     assert "another state" in wrong
+
+
+def test_a_snapshot_of_notifications_may_lack_older_ones_if_it_says_so(truth, platform):
+    channel, shown = f"user:{platform.guest}:notifications", 5
+    state, after = snapshot(truth, channel, 60), messages(truth, channel, 60)
+    everything = state["data"]["events"]
+    assert len(everything) > shown
+    assert truth.check(channel, [state, *after], None).wrong == ()
+    state["data"]["events"] = everything[-shown:]
+    assert truth.check(channel, [state, *after], None).wrong
+    state["complete"] = False
+    assert truth.check(channel, [state, *after], None).wrong == ()
+    state["data"]["events"] = everything[-shown - 1 : -1]
+    assert truth.check(channel, [state, *after], None).wrong
+
+
+def test_a_snapshot_of_notifications_that_says_that_there_are_no_more_is_complete(platform):
+    truth, channel = Truth(written(platform, 200)), f"user:{platform.guest}:notifications"
+    state, after = snapshot(truth, channel, 190), messages(truth, channel, 190)
+    assert state["data"]["more"]
+    assert truth.check(channel, [state, *after], None).wrong == ()
+    state["data"]["more"] = False
+    assert truth.check(channel, [state, *after], None).wrong
+    state["complete"] = False
+    assert truth.check(channel, [state, *after], None).wrong == ()
 
 
 def test_a_snapshot_that_another_one_follows_must_have_been_the_state_somewhere(truth, channel):

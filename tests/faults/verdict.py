@@ -140,12 +140,9 @@ class Truth:
             return []
         first = max((self.records.index(due[place].record) for place in before if isinstance(place, int)), default=0)
         last = min((self.records.index(due[place].record) for place in after if isinstance(place, int)), default=None)
-        sent = oracle.comparable(snapshot["data"])
         for end in range(first + 1, (len(self.records) if last is None else last) + 1):
             state = oracle.state([each for each in self.records[:end] if each not in self._forgotten], channel)
-            if state is not None and "events" in sent:
-                state["events"] = state["events"][len(state["events"]) - len(sent["events"]) :]
-            if state is None or state == sent:
+            if state is None or _shows(snapshot, state):
                 return []
         return [f"{channel}: a snapshot of no state that there was: {_shown(snapshot)}"]
 
@@ -167,15 +164,23 @@ class Truth:
         for record in self.records:
             lives[_scope(record)] = max(record.life, lives.get(_scope(record), 0))
         anew = [record for record in before if record.life == lives[_scope(record)]]
-        sent = oracle.comparable(snapshot["data"])
         for known in [anew] if was_replaced else [before, anew] if len(anew) < len(before) else [before]:
             state = oracle.state(known, channel)
-            if state is not None and "events" in sent:
-                # "The last notifications that are still at hand."
-                state["events"] = state["events"][len(state["events"]) - len(sent["events"]) :]
-            if state is None or state == sent:
+            if state is None or _shows(snapshot, state):
                 return []
         return [f"{channel}: a snapshot of another state: {_shown(snapshot)}; it is {json.dumps(state)[:600]}"]
+
+
+def _shows(snapshot: Message, state: dict[str, Any]) -> bool:
+    """Return whether a snapshot shows a state: all of it, unless it says itself that it is not complete.
+
+    "`complete: false` means (…) of notifications, that `more` is false and yet there may have been older ones."
+    """
+    sent = oracle.comparable(snapshot["data"])
+    if "events" in sent and not snapshot.get("complete", True):
+        latest = state["events"][len(state["events"]) - len(sent["events"]) :]
+        state = state | {"events": latest, "more": state["more"] and sent["more"]}
+    return state == sent
 
 
 def _scope(record: Held) -> str | None:
