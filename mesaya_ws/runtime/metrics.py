@@ -11,7 +11,6 @@ from time import monotonic, time
 
 from attrs import Factory, define
 
-from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.skew import Skews
 from mesaya_ws.core.log.trouble import Trouble
 from mesaya_ws.core.state.interface import Size
@@ -127,18 +126,3 @@ class Metrics:
         if self.checkpoint != id:
             self.checkpoint, self.checkpoint_since = id, monotonic() - max(0.0, time() - taken)
         self.checkpoint_rows = rows
-
-
-def _part(trouble: Trouble) -> tuple[str, str]:
-    return trouble.topic, "all" if trouble.number is None else str(trouble.number)
-
-
-def _lags(feed: Published, metrics: Metrics) -> Counter[tuple[str, str]]:
-    """Return the records known and not published, including those that cannot be read."""
-    lags = Counter(
-        {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in feed.lags().items()}
-    )
-    for trouble in metrics.troubles:
-        if trouble.withheld:
-            lags[_part(trouble)] += trouble.withheld
-    return lags

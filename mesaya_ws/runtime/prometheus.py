@@ -14,8 +14,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.log.trouble import Trouble
 from mesaya_ws.core.wire.codes import CLOSE_CODES
-from mesaya_ws.runtime.metrics import BOUNDS, Counts, Histogram, Metrics, _lags, _part
+from mesaya_ws.runtime.metrics import BOUNDS, Counts, Histogram, Metrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """The format that every scraper reads; our names do not need a newer one."""
@@ -163,6 +164,21 @@ def _state(metrics: Metrics) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "mesaya_state_failures", "Tries to use the state directory that failed.", metrics.state_failures
     )
+
+
+def _part(trouble: Trouble) -> tuple[str, str]:
+    return trouble.topic, "all" if trouble.number is None else str(trouble.number)
+
+
+def _lags(feed: Published, metrics: Metrics) -> Counter[tuple[str, str]]:
+    """Return the records known and not published, including those that cannot be read."""
+    lags = Counter(
+        {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in feed.lags().items()}
+    )
+    for trouble in metrics.troubles:
+        if trouble.withheld:
+            lags[_part(trouble)] += trouble.withheld
+    return lags
 
 
 def _labelled(family: type[Any], name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
