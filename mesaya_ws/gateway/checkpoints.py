@@ -33,7 +33,7 @@ from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
 from mesaya_ws.core.recovery.coverage import Cut
-from mesaya_ws.eventlog.availability import Availability
+from mesaya_ws.eventlog.availability import when_available
 from mesaya_ws.gateway.checkpoint_capture import MOST_CHANGED, CheckpointCapture, is_newest
 from mesaya_ws.gateway.log_fit import fits_log
 from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic
@@ -47,9 +47,6 @@ log = get_logger(__name__)
 
 LEAST_INTERVAL = 1.0
 """Seconds between two checkpoints, if WINDOW_SECONDS is less."""
-
-RETRY_INTERVAL = 0.5
-"""Seconds between two attempts to read a log that does not answer."""
 
 
 class Checkpoints:
@@ -91,23 +88,16 @@ class Checkpoints:
         It waits for a log that does not answer, with the events of an outage to `deliver`: an instance that started
         without an existing checkpoint would know less, and might overwrite it.
         """
-        availability = Availability()
-        while True:
-            try:
-                start = await self._restore()
-                break
-            except LogUnavailableError as error:
-                for event in availability.changes(str(error)):
-                    await deliver(event)
-                await trio.sleep(RETRY_INTERVAL)
+        return await when_available(self._restore, deliver)
+
+    async def _restore(self) -> Mapping[Partition, PartitionPosition]:
+        start = await self._restore_newest()
         self._state.changelog.forget_contents()
         # Checkpoints of before the start count as old.
         self._note(-inf)
-        for event in availability.changes(None):
-            await deliver(event)
         return start
 
-    async def _restore(self) -> Mapping[Partition, PartitionPosition]:
+    async def _restore_newest(self) -> Mapping[Partition, PartitionPosition]:
         await self._state.read_on()
         for mark in self._state.changelog.whole():
             places = {at: place for at, place in mark.cut.places.items() if at.topic in self._topics}

@@ -6,10 +6,11 @@ import trio
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.events import LogEvent
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
+from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
-from mesaya_ws.eventlog.availability import Availability
-from mesaya_ws.gateway.checkpoints import RETRY_INTERVAL, Checkpoints
+from mesaya_ws.core.recovery.stored import StoredState
+from mesaya_ws.eventlog.availability import when_available
+from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.state import State
 
 
@@ -43,19 +44,14 @@ async def _begin(
     The checkpoint goes first where the log has dropped records that come after the state. It waits for a log that does
     not answer, with the events of an outage to `deliver`.
     """
-    availability = Availability()
-    while True:
-        try:
-            stored = await state.stored(event_log, topics)
-            cut = None if stored is None else stored.head.cut
-            misses = cut is not None and cut.with_gaps(await event_log.extents(skip_refused=True)) != cut
-            break
-        except LogUnavailableError as error:
-            for event in availability.changes(str(error)):
-                await deliver(event)
-            await trio.sleep(RETRY_INTERVAL)
-    for event in availability.changes(None):
-        await deliver(event)
+
+    async def read() -> tuple[StoredState | None, bool]:
+        stored = await state.stored(event_log, topics)
+        cut = None if stored is None else stored.head.cut
+        misses = cut is not None and cut.with_gaps(await event_log.extents(skip_refused=True)) != cut
+        return stored, misses
+
+    stored, misses = await when_available(read, deliver)
     if misses and checkpoints is not None and (start := await checkpoints.restore(deliver)) is not BEGINNING:
         return start
     if stored is not None and await state.resume(stored):
