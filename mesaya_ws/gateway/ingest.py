@@ -137,8 +137,7 @@ class _Ingest:
         await _write(feed.hub.fan_out(), self.metrics)
         if feed.progress.gaps:
             await _announce_gaps(feed, self.registry)
-        if feed.progress.rights_changes and not feed.is_mid_record:
-            changes, feed.progress.rights_changes = feed.progress.rights_changes, []
+        if changes := feed.progress.take_rights_changes():
             for _step in apply_rights_changes(self.identities, changes):
                 await trio.lowlevel.checkpoint()
 
@@ -197,7 +196,7 @@ async def _announce_gaps(feed: Feed, registry: SessionRegistry[Any]) -> None:
         log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
     for _ in registry.resync(gaps):
         await trio.lowlevel.checkpoint()
-    feed.progress.gaps = []
+    feed.progress.gaps_announced()
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

@@ -113,9 +113,7 @@ class Replica:
         for _ in self.feed.process(self.log.now):
             for _ in self.feed.hub.fan_out():
                 pass
-            if not self.feed.is_mid_record:
-                changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
-                list(apply_rights_changes(self.identities, changes))
+            list(apply_rights_changes(self.identities, self.feed.progress.take_rights_changes()))
         for waiting in list(self.appended):
             session, command, place = waiting
             if self.feed.has_processed(place):

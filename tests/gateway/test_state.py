@@ -253,7 +253,7 @@ async def test_a_log_that_has_lost_its_end_begins_the_store_anew(instance):
     await instance.committed()
     instance.feed.ingest(Truncated(ANNOUNCEMENTS, 1), NOW)
     list(instance.feed.process(NOW))
-    instance.feed.progress.gaps = []
+    instance.feed.progress.gaps_announced()
     assert instance.feed.history.anew, "nothing is read from the store until then"
     assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 0}), "nothing is promised of before"
     instance.number = 1

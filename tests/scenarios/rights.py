@@ -138,15 +138,14 @@ class Platform:
             for _ in self.feed.hub.fan_out():
                 pass
             self.steps()
-            gaps, self.feed.progress.gaps = self.feed.progress.gaps, []
             for session in self.sessions:
-                for gap in gaps:
+                for gap in self.feed.progress.gaps:
                     session.resync(*gap)
-            if not self.feed.is_mid_record:
-                changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
-                self.rights_changes += changes
-                for _ in apply_rights_changes(self.identities, changes):
-                    self.steps()
+            self.feed.progress.gaps_announced()
+            changes = self.feed.progress.take_rights_changes()
+            self.rights_changes += changes
+            for _ in apply_rights_changes(self.identities, changes):
+                self.steps()
         self.commit()
 
     def look(self):

@@ -214,13 +214,11 @@ class World:
     def work(self):
         for _ in self.feed.process(NOW):
             list(self.feed.hub.fan_out())
-            gaps, self.feed.progress.gaps = self.feed.progress.gaps, []
             for session in self.sessions:
-                for loss in gaps:
-                    session.resync(*loss)
-            if not self.feed.is_mid_record:
-                changes, self.feed.progress.rights_changes = self.feed.progress.rights_changes, []
-                list(apply_rights_changes(self.identities, changes))
+                for gap in self.feed.progress.gaps:
+                    session.resync(*gap)
+            self.feed.progress.gaps_announced()
+            list(apply_rights_changes(self.identities, self.feed.progress.take_rights_changes()))
 
     def lose(self):
         """Let the log lose a review before anybody has read it, and all before it."""

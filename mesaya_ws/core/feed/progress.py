@@ -16,9 +16,10 @@ class Progress:
     is that of the last record. The feed is `live` when all that the log held at the start has been processed; until
     then its channels are history, not news. So many records are `withheld`: known to be in the log, but not to be had.
 
-    `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
-    here: subscribers of what they feed do not know it yet. `rights_changes` likewise are whose rights the last record
-    may have changed: subscriptions that have lost theirs are to be ended before anything more is processed.
+    `gaps` are the topics of which the log has lost something before it was read, and why, until they are announced:
+    subscribers of what they feed do not know it yet. `rights_changes` are whose rights the last record may have
+    changed, until they are taken: subscriptions that have lost theirs are to be ended before anything more is
+    processed.
 
     `leftovers` are still to be forgotten, published or ended before anything is processed, in this order; `unread`,
     snapshots as of now, which nothing may change before they are read. `interrupt` has whoever drives the feed, and
@@ -46,6 +47,17 @@ class Progress:
         if self.live:
             self.rights_changes.append(change)
         yield from ()
+
+    def gaps_announced(self) -> None:
+        """Note that all subscribers know of the `gaps`."""
+        self.gaps = []
+
+    def take_rights_changes(self) -> list[RightsChange]:
+        """Return the `rights_changes`; none as long as something is to be published before they take effect."""
+        if self.leftovers:
+            return []
+        changes, self.rights_changes = self.rights_changes, []
+        return changes
 
     def finish(self) -> Iterator[None]:
         """Bring to its end what has been begun; yields often, and may be let go of in between."""

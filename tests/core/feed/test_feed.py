@@ -464,7 +464,7 @@ def test_truncated_log_continues_and_subscribers_are_informed(live):
     list(live.process(NOW))
     live.ingest(Truncated(TABLES, 2), NOW)
     assert live.progress.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
-    live.progress.gaps.clear()
+    live.progress.gaps_announced()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
     assert isinstance(live.coverage.check(PLAN, positions[1]), Recoverable)
@@ -506,7 +506,7 @@ def test_a_gap_comes_after_the_records_that_were_ingested_before_it(live):
     places = []
     for _ in live.process(NOW):
         places.append((live.cursor.next[TABLES], live.progress.gaps))
-        live.progress.gaps = []
+        live.progress.gaps_announced()
     assert places == [(5, [(TABLES.topic, Unrecoverable.EXPIRED)]), (6, [])], (
         "it can be sent before what comes after it"
     )
@@ -545,7 +545,7 @@ def test_what_was_published_of_a_topic_that_is_created_again_is_lost(live, waits
     steps = live.process(NOW)
     next(steps)
     assert live.progress.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
-    live.progress.gaps = []
+    live.progress.gaps_announced()
     list(steps)
     assert [orjson.loads(payload_of(one.frame))["data"].get("tableId") for _, one in published(live)] == [None, "new"]
     assert live.cursor.next[TABLES] == 1

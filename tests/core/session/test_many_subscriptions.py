@@ -67,6 +67,5 @@ def test_restaurant_that_becomes_somebody_elses(replica):
     log.restaurant("r1", "o2", "updated")
     feed.ingest(Records(None, log.records[-1:], 0), log.now)
     for _ in feed.process(log.now):
-        changes, feed.progress.rights_changes = feed.progress.rights_changes, []
-        check(apply_rights_changes(replica.identities, changes))
+        check(apply_rights_changes(replica.identities, feed.progress.take_rights_changes()))
     assert not any(session.subscriptions for session in replica.sessions)

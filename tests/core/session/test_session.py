@@ -72,8 +72,9 @@ def test_position_is_withheld_until_a_gap_is_announced():
     list(world.feed.process(NOW))
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}
-    [(topic, lost)], world.feed.progress.gaps = world.feed.progress.gaps, []
+    [(topic, lost)] = world.feed.progress.gaps
     session.resync(topic, lost)
+    world.feed.progress.gaps_announced()
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be sent"
 
