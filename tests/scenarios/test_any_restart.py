@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition
-from mesaya_ws.core.platform.cold import known_in
-from mesaya_ws.core.platform.rows import encoded, in_order
+from mesaya_ws.core.platform.rows import encoded, in_order, known_in
 from mesaya_ws.core.platform.settled import SETTLED
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS
 from mesaya_ws.core.recovery.history import Retention

@@ -7,8 +7,8 @@ from attrs import evolve, frozen
 
 from mesaya_ws.core.feed.checkpoint import in_pieces
 from mesaya_ws.core.interactions.chat_capture import ChatCapture
-from mesaya_ws.core.platform.cold import ColdCapture, known_row
-from mesaya_ws.core.platform.rows import Row, encoded
+from mesaya_ws.core.platform.cold import ColdCapture
+from mesaya_ws.core.platform.rows import Row, encoded, known_row
 from mesaya_ws.core.recovery.window_copy import TakenWindow
 from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.core.state.tracking import Changed, Follower

@@ -11,17 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import orjson
 from attrs import frozen
 
-from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.provenance import NEVER, Mixed, Provenance, shared
-from mesaya_ws.core.platform.rows import at_in, data_in, integer_in, provenance_in, provenance_row
-from mesaya_ws.core.state.interface import CorruptStateError
+from mesaya_ws.core.platform.rows import Known, known_in
 from mesaya_ws.core.state.stored import MemberIndex, Stored
-
-Known = tuple[Data, Provenance, int]
-"""An entity, of which records it is made, and its place in the order of its table: a row of those alive."""
 
 CACHE_BYTES = 32 << 20
 """Memory for entities of one kind that are in the store as they are in memory."""
@@ -173,41 +166,12 @@ class ColdRows:
     def _decoded(self, value: bytes) -> Known:
         try:
             return known_in(value)
-        except CorruptStateError as error:
-            raise self.stored.corrupt(str(error)) from error
+        except (ValueError, TypeError) as error:
+            raise self.stored.corrupt(_UNREADABLE) from error
 
     def _is_stored(self, id: str) -> bool:
         view = None if self.anew else self.stored.view
         return view is not None and view.get(self.table, id) is not None
-
-
-def known_row(known: Known) -> bytes:
-    """Return an entity as a row of the store.
-
-    Where all its fields are of one record, which is not whole, the row ends in 0 and does not name them: so are many
-    that have just been created.
-    """
-    data, provenance, place = known
-    if not isinstance(provenance, Mixed):
-        return orjson.dumps(known)
-    base, earlier, others = provenance.base, provenance.earlier, provenance.others
-    if base == NEVER and not earlier and not others and provenance.names == data.keys():
-        return orjson.dumps((data, provenance.newest, place, 0))
-    return orjson.dumps((data, provenance_row(provenance), place))
-
-
-def known_in(value: bytes) -> Known:
-    """Return the entity that has such a row. Raises `CorruptStateError`."""
-    try:
-        match orjson.loads(value):
-            case [data, provenance, place]:
-                return data_in(data), provenance_in(provenance), integer_in(place)
-            case [data, at, place, 0]:
-                names = shared(frozenset(data_in(data)))
-                return data, Mixed(NEVER, at_in(at), names), integer_in(place)
-    except (ValueError, TypeError) as error:
-        raise CorruptStateError(_UNREADABLE) from error
-    raise CorruptStateError(_UNREADABLE)
 
 
 @frozen

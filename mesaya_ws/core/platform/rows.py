@@ -1,4 +1,4 @@
-"""What is known, piece by piece: rows as checkpoints hold them, and how their values are read back.
+"""What is known, piece by piece: rows as checkpoints and the state store hold them, and how they are read back.
 
 Each reader raises `ValueError` or `TypeError` for what is no such value.
 """
@@ -14,6 +14,9 @@ from mesaya_ws.core.platform.provenance import NEVER, At, Mixed, Names, Provenan
 Row = tuple[str, str, Any]
 """Table, id, and a value of JSON. The order of a table's rows is part of it; where it matters, the value ends with the
 place of the row, a number."""
+
+Known = tuple[Data, Provenance, int]
+"""An entity, of which records it is made, and its place in the order of its table: a row of those alive."""
 
 _PLACED = frozenset({"alive", "gone", "chat", "ack", "hold"})
 
@@ -46,6 +49,32 @@ def _order(row: Row) -> tuple[str, bool, int]:
         return table, kind == "chat" and id.count(":") > 1, place
     except (TypeError, IndexError, KeyError):
         return table, False, 0
+
+
+def known_row(known: Known) -> bytes:
+    """Return an entity as a row of the store.
+
+    Where all its fields are of one record, which is not whole, the row ends in 0 and does not name them: so are many
+    that have just been created.
+    """
+    data, provenance, place = known
+    if not isinstance(provenance, Mixed):
+        return orjson.dumps(known)
+    base, earlier, others = provenance.base, provenance.earlier, provenance.others
+    if base == NEVER and not earlier and not others and provenance.names == data.keys():
+        return orjson.dumps((data, provenance.newest, place, 0))
+    return orjson.dumps((data, provenance_row(provenance), place))
+
+
+def known_in(value: bytes) -> Known:
+    """Return the entity that has such a row of the store."""
+    match orjson.loads(value):
+        case [data, provenance, place]:
+            return data_in(data), provenance_in(provenance), integer_in(place)
+        case [data, at, place, 0]:
+            names = shared(frozenset(data_in(data)))
+            return data, Mixed(NEVER, at_in(at), names), integer_in(place)
+    raise ValueError("an entity's row has three parts, or four")
 
 
 def provenance_row(provenance: Provenance) -> Any:
