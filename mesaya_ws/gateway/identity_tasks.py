@@ -16,8 +16,15 @@ from mesaya_ws.settings.tokens import token_sources
 if TYPE_CHECKING:
     from mesaya_ws.gateway.revocations import TokenRevocations
 
-Reading = tuple[str, str, Callable[[], Awaitable[None]], trio.Event]
-"""A task that reads something: its name, the sentence that says that it has not yet, and when it has."""
+
+@frozen(eq=False)
+class Reading:
+    """A task (`run`) that reads something, by whose `name` the status has the sentence `unread` until it is `ready`."""
+
+    name: str
+    unread: str
+    run: Callable[[], Awaitable[None]]
+    ready: trio.Event
 
 
 @frozen(eq=False)
@@ -34,20 +41,20 @@ class IdentityTasks:
 
     def start(self, nursery: trio.Nursery, status: Status) -> None:
         """Start the tasks in a nursery; the gateway is `starting` until each has read what there was."""
-        for name, sentence, run, ready in self.readings:
-            status.unread[name] = sentence
-            nursery.start_soon(run)
-            nursery.start_soon(_note_ready, status, name, ready)
+        for reading in self.readings:
+            status.unread[reading.name] = reading.unread
+            nursery.start_soon(reading.run)
+            nursery.start_soon(_note_ready, status, reading)
 
     async def wait_read(self) -> None:
         """Return when all tasks have read what there was."""
-        for *_, ready in self.readings:
-            await ready.wait()
+        for reading in self.readings:
+            await reading.ready.wait()
 
 
-async def _note_ready(status: Status, name: str, ready: trio.Event) -> None:
-    await ready.wait()
-    del status.unread[name]
+async def _note_ready(status: Status, reading: Reading) -> None:
+    await reading.ready.wait()
+    del status.unread[reading.name]
 
 
 def build_identities(settings: Settings, metrics: Metrics, revocation_log: EventLog | None) -> IdentityTasks:
@@ -62,13 +69,13 @@ def build_identities(settings: Settings, metrics: Metrics, revocation_log: Event
 
     revocations = TokenRevocations(revocation_log, settings.jwt_max_age)
     sentence = "The revocations of tokens are still being read."
-    readings: tuple[Reading, ...] = (("revocations", sentence, revocations.run, revocations.ready),)
+    readings = [Reading("revocations", sentence, revocations.run, revocations.ready)]
     source: KeySource = FixedKeys(configured_keys(settings))
     if settings.jwt_jwks_url:
         from mesaya_ws.gateway.jwks import PublishedKeys
 
         source = published = PublishedKeys(settings.jwt_jwks_url, metrics)
         sentence = "The keys of JWT_JWKS_URL are still being read."
-        readings = (*readings, ("keys", sentence, published.run, published.ready))
+        readings.append(Reading("keys", sentence, published.run, published.ready))
     authenticator = Authenticator(source, token_rules(settings), revocations, metrics)
-    return IdentityTasks(authenticator, revocations, readings)
+    return IdentityTasks(authenticator, revocations, tuple(readings))

@@ -41,8 +41,8 @@ async def test_gateway_is_starting_until_revocations_are_read(autojump_clock):
 async def test_gateway_is_starting_until_the_keys_of_the_issuer_are_read(autojump_clock):
     log, status = FakeLog((REVOCATIONS,)), Status(caught_up=True)
     identities = build_identities(Settings(jwt_jwks_url="https://auth.invalid/keys"), Metrics(), log)
-    assert [name for name, *_ in identities.readings] == ["revocations", "keys"]
-    (_, sentence, _, ready) = identities.readings[1]
-    status.unread["keys"] = sentence
+    revocations, keys = identities.readings
+    assert (revocations.name, keys.name) == ("revocations", "keys")
+    status.unread["keys"] = keys.unread
     assert status.reasons == ["The keys of JWT_JWKS_URL are still being read."]
-    assert not ready.is_set()
+    assert not keys.ready.is_set()
