@@ -20,13 +20,13 @@ from mesaya_ws.cli.running import run
 from mesaya_ws.client.chat import Chat
 from mesaya_ws.client.requests import RequestError
 from mesaya_ws.client.session import Event, RefusedError, Session, connect
-from mesaya_ws.core.platform.fields import IDENTIFIER
+from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
 from mesaya_ws.runtime.exceptions import only
 
 
 def _an_id(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     if value is not None and IDENTIFIER.fullmatch(value) is None:
-        raise click.BadParameter("an id is 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        raise click.BadParameter(f"an id is {IDENTIFIER_FORM}")
     return value
 
 

@@ -12,7 +12,7 @@ import orjson
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.probes import NoAnswerError, published_keys
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.platform.fields import IDENTIFIER
+from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
 from mesaya_ws.settings import Settings
 from mesaya_ws.settings.tokens import token_sources
 
@@ -60,7 +60,7 @@ def _minted(settings: Settings, user: str, roles: Sequence[str], expires: float)
             "`openssl rand -base64 48`."
         )
     if IDENTIFIER.fullmatch(user) is None:
-        fail("the user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        fail(f"the user must be {IDENTIFIER_FORM}")
     now = int(time())
     claims: dict[str, Any] = {"iss": settings.jwt_issuer, "sub": user, "roles": list(roles)}
     if settings.jwt_audience:

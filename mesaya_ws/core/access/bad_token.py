@@ -4,7 +4,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from mesaya_ws.core.platform.fields import LONGEST_IDENTIFIER
+from mesaya_ws.core.wire.identifiers import IDENTIFIER_FORM
 
 
 class Flaw(Enum):
@@ -20,7 +20,7 @@ class Flaw(Enum):
     SIGNATURE = "The token's signature is wrong."
     EXPIRY = "The token has no `exp`, or one that is no time in seconds."
     EXPIRED = "The token has expired."
-    SUBJECT = f"The token's `sub` is no user's id: 1 to {LONGEST_IDENTIFIER} of A-Z a-z 0-9 . _ ~ -"
+    SUBJECT = f"The token's `sub` is no user's id: {IDENTIFIER_FORM}"
     ISSUER = "The token's `iss` is not JWT_ISSUER."
     AUDIENCE = "The token's `aud` does not name JWT_AUDIENCE."
     NOT_BEFORE = "The token's `nbf` is no time in seconds, or is still to come."

@@ -43,7 +43,7 @@ from mesaya_ws.core.session.sender_limits import UNANSWERED
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.identifiers import IDENTIFIER
+from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
 from mesaya_ws.core.wire.messages import (
     Block,
     ChatMessage,
@@ -235,7 +235,7 @@ class _Request:
 
     def _check_id(self, id: str) -> None:
         if IDENTIFIER.fullmatch(id) is None:
-            raise self.error(codes.BAD_MESSAGE, "messageId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+            raise self.error(codes.BAD_MESSAGE, f"messageId must be {IDENTIFIER_FORM}")
 
     def _offset(self, position: str, conversation: Conversation) -> int:
         """Return the offset of the last record before a position."""

@@ -30,7 +30,7 @@ from mesaya_ws.core.session.rushes import Rushes
 from mesaya_ws.core.session.sender_limits import SenderLimits
 from mesaya_ws.core.views.holds import end_shown, slot_shown
 from mesaya_ws.core.wire import codes
-from mesaya_ws.core.wire.identifiers import IDENTIFIER
+from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
 from mesaya_ws.core.wire.messages import MessageError, SelectTables
 
 SLOT_MS = 90 * 60 * 1000
@@ -115,7 +115,7 @@ class HoldRules:
             return MessageError(code, sentence, id=message.id)
 
         if IDENTIFIER.fullmatch(message.holdId) is None or IDENTIFIER.fullmatch(message.restaurantId) is None:
-            raise error(codes.BAD_MESSAGE, "holdId and restaurantId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+            raise error(codes.BAD_MESSAGE, f"holdId and restaurantId must be {IDENTIFIER_FORM}")
         tables = message.tableIds
         if not 1 <= len(tables) <= MAX_TABLES or not all(
             type(each) is str and IDENTIFIER.fullmatch(each) for each in tables

@@ -16,7 +16,7 @@ from mesaya_ws.core.session.rights import has_right
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.identifiers import IDENTIFIER
+from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
 from mesaya_ws.core.wire.messages import Id, MessageError, ReleaseTables, SelectTables, encode_with_nulls
 
 
@@ -45,7 +45,7 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
     """
     identity, feed, rules, id = _identity(session, message.id), session.feed, session.holds, message.holdId
     if IDENTIFIER.fullmatch(id) is None:
-        raise MessageError(codes.BAD_MESSAGE, "holdId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -", id=message.id)
+        raise MessageError(codes.BAD_MESSAGE, f"holdId must be {IDENTIFIER_FORM}", id=message.id)
     unknown = MessageError(codes.NOT_FOUND, f"You have no hold {id!r}.", id=message.id)
     outcome = feed.known.holds.outcome(id)
     by: str | None = identity.user

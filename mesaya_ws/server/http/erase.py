@@ -8,9 +8,8 @@ from starlette.routing import Route
 
 from mesaya_ws.core.interactions.chat_records import Erased, chat_record
 from mesaya_ws.core.platform.envelope import platform_time
-from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.runtime.clocks import now_ms
-from mesaya_ws.server.http.request import authorize, bad_message, publish, read_object, structure
+from mesaya_ws.server.http.request import authorize, publish, read_object, require_id, structure
 from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
@@ -28,8 +27,7 @@ def erase_route(settings: Settings, publisher: Publisher) -> Route:
     async def answer(request: Request) -> Response:
         authorize(request, settings)
         asked = structure(await read_object(request, settings), EraseRequest)
-        if IDENTIFIER.fullmatch(asked.user) is None:
-            raise bad_message("The user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        require_id("The user", asked.user)
         record = chat_record(Erased(asked.user), platform_time(now_ms()))
         return await publish(publisher, record.topic, orjson.loads(record.value or b""), asked.user)
 

@@ -14,13 +14,12 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.explanation import TooWideError
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.http_errors import LOG_UNAVAILABLE
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.server.http.errors import ApiError
 from mesaya_ws.server.http.operators import authorize_operator
-from mesaya_ws.server.http.request import bad_message, read_object, structure
+from mesaya_ws.server.http.request import read_object, require_id, structure
 from mesaya_ws.settings import Settings
 
 MID_RECORD_TIMEOUT = 5.0
@@ -56,8 +55,8 @@ def explain_route(
     async def answer(request: Request) -> Response:
         await authorize_operator(request, settings, feed, authentication)
         asked = structure(await read_object(request, settings), ExplainRequest)
-        if asked.user is not None and IDENTIFIER.fullmatch(asked.user) is None:
-            raise bad_message("The user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        if asked.user is not None:
+            require_id("The user", asked.user)
         user = None if asked.user is None else Identity(asked.user)
         with trio.move_on_after(timeout) as patience:
             # Of all who wait, one looks in each turn of the event loop: they must not slow down what they wait for.

@@ -19,10 +19,9 @@ from mesaya_ws.core.session.commands import AppendResult, Command
 from mesaya_ws.core.session.hold_rules import Answer, HoldRules, released
 from mesaya_ws.core.session.pending_claim import PendingClaim
 from mesaya_ws.core.wire import codes, http_errors
-from mesaya_ws.core.wire.identifiers import IDENTIFIER
 from mesaya_ws.core.wire.messages import MessageError, SelectTables
 from mesaya_ws.server.http.errors import ApiError
-from mesaya_ws.server.http.request import authorize, bad_message, read_object, structure
+from mesaya_ws.server.http.request import authorize, read_object, require_id, structure
 from mesaya_ws.settings import Settings
 
 _ERRORS = {
@@ -79,7 +78,7 @@ class _Desk:
 
     def claim(self, asked: HoldRequest) -> Claim:
         """Return the claim that a request makes. Raises `ApiError`."""
-        _require_id("user", asked.user)
+        require_id("user", asked.user)
         message = SelectTables(asked.restaurantId, asked.tableIds, asked.holdId, from_=asked.from_, to=asked.to)
         try:
             return self.rules.claim(message, asked.user, self.feed.known)._replace(replica=self.replica)
@@ -152,17 +151,12 @@ def hold_routes(settings: Settings, rules: HoldRules, feed: Published, append: A
         authorize(request, settings)
         desk.require_live()
         id, user = request.path_params["holdId"], request.query_params.get("user")
-        _require_id("holdId", id)
+        require_id("holdId", id)
         if user is not None:
-            _require_id("user", user)
+            require_id("user", user)
         return JSONResponse((await desk.release(id, user)).fields)
 
     return Route("/holds", select, methods=["POST"]), Route("/holds/{holdId}", release, methods=["DELETE"])
-
-
-def _require_id(name: str, value: str) -> None:
-    if IDENTIFIER.fullmatch(value) is None:
-        raise bad_message(f"{name} must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
 
 
 def _error(result: AppendResult) -> ApiError:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.wire import http_errors
+from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
 from mesaya_ws.core.wire.origins import may_be_rebound
 from mesaya_ws.core.wire.structuring import first_problem, strict_converter
@@ -99,6 +100,12 @@ def structure(value: dict[str, Any], kind: type[Body]) -> Body:
 def bad_message(sentence: str) -> ApiError:
     """Return the error of a body that is JSON, but does not say what it should."""
     return ApiError(http_errors.BAD_MESSAGE, sentence)
+
+
+def require_id(name: str, value: str) -> None:
+    """Raise `ApiError` for what is no id; the sentence begins with its `name`."""
+    if IDENTIFIER.fullmatch(value) is None:
+        raise bad_message(f"{name} must be {IDENTIFIER_FORM}")
 
 
 async def publish(publisher: Publisher, topic: str, value: dict[str, Any], key: str | None = None) -> Response:

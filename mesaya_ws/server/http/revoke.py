@@ -8,11 +8,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.server.http.errors import ApiError
-from mesaya_ws.server.http.request import authorize, bad_message, read_object, structure
+from mesaya_ws.server.http.request import authorize, bad_message, read_object, require_id, structure
 from mesaya_ws.settings import Settings
 
 Revoke = Callable[[str, int], Awaitable[int]]
@@ -45,8 +44,7 @@ def revoke_route(settings: Settings, revoke: Revoke | None) -> Route:
         asked = structure(await read_object(request, settings), RevokeRequest)
         now = now_ms()
         before = now if asked.before is None else asked.before
-        if IDENTIFIER.fullmatch(asked.user) is None:
-            raise bad_message("The user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        require_id("The user", asked.user)
         if not 0 < before <= now + settings.jwt_leeway * 1000:
             raise bad_message("`before` must be a time in milliseconds since 1970, and not in the future.")
         try:
