@@ -47,11 +47,15 @@ class HoldRequest:
 
 @define(eq=False)
 class _Requester:
-    """A request, as far as those who append know it; it `waits` until it is answered, or given up."""
+    """A request, as far as those who append know it; it `waits` until it is answered, or given up.
+
+    Then it has the `result` of its command, and a claim its `outcome`.
+    """
 
     id: str = "http"
     waits: bool = True
-    results: list[AppendResult] = field(factory=list)
+    result: AppendResult = field(init=False)
+    outcome: Answer | None = field(init=False)
     answered: trio.Event = field(factory=trio.Event)
 
     def on_appended(self, command: Command, result: AppendResult) -> None:
@@ -59,7 +63,7 @@ class _Requester:
         try:
             command.answer(result)
         finally:
-            self.results.append(result)
+            self.result = result
             self.answered.set()
 
 
@@ -89,17 +93,17 @@ class _Desk:
         """Return what a claim has come to, once it is read back; one that nobody learns of is taken back."""
         if (known := self.rules.answer_at_once(claim, self.feed.known, lag=self.feed.lag)) is not None:
             return known
-        pending, outcomes, requester = PendingClaim(claim, self.rules, self.feed), list[Answer | None](), _Requester()
+        pending, requester = PendingClaim(claim, self.rules, self.feed), _Requester()
 
         def answer(result: AppendResult) -> bytes:
-            outcomes.append(pending.settle(result, is_asker_there=requester.waits))
+            requester.outcome = pending.settle(result, is_asker_there=requester.waits)
             return b""
 
         command = Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn, key=claim)
         result = await self._append(requester, command)
-        if (outcome := outcomes[0]) is None:
+        if requester.outcome is None:
             raise _error(result)
-        return outcome
+        return requester.outcome
 
     async def release(self, id: str, user: str | None) -> Answer:
         """Return what is said of a hold that has ended now, or before. Raises `ApiError`."""
@@ -120,7 +124,7 @@ class _Desk:
             await requester.answered.wait()
         finally:
             requester.waits = False
-        return requester.results[0]
+        return requester.result
 
     def require_live(self) -> None:
         """Raise `ApiError` while the log is still being read."""
