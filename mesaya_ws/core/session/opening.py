@@ -30,8 +30,7 @@ def subscribe(session: Session, message: Subscribe) -> None:
         raise unauthorized(name, message.id)
     replaced, most = session.subscriptions.get(name), session.limits.max_subscriptions
     if replaced is not None:
-        session.delivery.remove(replaced)
-        session.presence.ended(session, name)
+        session.detach(replaced)
     elif len(session.subscriptions) >= most:
         sentence = f"A connection holds at most {most} subscriptions; leave one."
         raise _error(message, codes.TOO_MANY_SUBSCRIPTIONS, sentence)

@@ -250,11 +250,15 @@ class Session:
         subscription = self.subscriptions.pop(channel, None)
         if subscription is None:
             return False
-        self.delivery.remove(subscription)
-        self.presence.ended(self, channel)
+        self.detach(subscription)
         if is_private(subscription.channel.kind.name):
             self.identities.directory.unsubscribed(channel, self)
         return True
+
+    def detach(self, subscription: Subscription) -> None:
+        """Send nothing more of a subscription that ends, or that another one to its channel replaces."""
+        self.delivery.remove(subscription)
+        self.presence.ended(self, subscription.channel.name)
 
 
 def _nothing() -> None:
