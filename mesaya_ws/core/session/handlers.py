@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mesaya_ws.core.session import chat
 from mesaya_ws.core.session.acknowledging import acknowledge
 from mesaya_ws.core.session.authenticating import authenticate
-from mesaya_ws.core.session.chat import converse
 from mesaya_ws.core.session.chat_typing import type_in
 from mesaya_ws.core.session.commands import Command
 from mesaya_ws.core.session.holds import release_tables, select_tables
@@ -31,12 +31,12 @@ HANDLERS: Mapping[type[messages.ClientMessage], Handler] = {
     messages.Unsubscribe: unsubscribe,
     messages.Ping: ping,
     messages.Auth: authenticate,
-    messages.Publish: converse,
-    messages.Edit: converse,
-    messages.Delete: converse,
-    messages.Read: converse,
-    messages.History: converse,
-    messages.Block: converse,
+    messages.Publish: chat.publish,
+    messages.Edit: chat.edit,
+    messages.Delete: chat.delete,
+    messages.Read: chat.read,
+    messages.History: chat.history,
+    messages.Block: chat.block,
     messages.Typing: type_in,
     messages.Acknowledge: acknowledge,
     messages.SelectTables: select_tables,

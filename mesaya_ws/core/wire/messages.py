@@ -169,10 +169,8 @@ class ReleaseTables:
     id: Id = None
 
 
-ChatMessage = Publish | Edit | Delete | Read | History | Block
-ClientMessage = (
-    Subscribe | Unsubscribe | Ping | Auth | Acknowledge | SelectTables | ReleaseTables | ChatMessage | Typing
-)
+ChatMessage = Publish | Edit | Delete | Read | History | Block | Typing
+ClientMessage = Subscribe | Unsubscribe | Ping | Auth | Acknowledge | SelectTables | ReleaseTables | ChatMessage
 TYPES: dict[str, type[ClientMessage]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
