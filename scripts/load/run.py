@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from attrs import frozen
-
+from load.clocks import Clocks, read_clocks
 from load.feed import Feed
 from load.plan import Plan
-from load.process import Observed, cpu_of, machine_cpu
+from load.process import Observed
 from load.processes import Processes, RunError, starting
 from load.received import Finished
 from load.result import Result
@@ -41,41 +40,6 @@ LOOK = 0.1
 
 Watcher = Callable[[str, Totals], None]
 """Is shown the name of the phase, and the totals, several times a second."""
-
-
-@frozen
-class _Cores:
-    """How many cores were busy in some time: with whom, with the `busiest` of the swarms, and in `all`."""
-
-    server: float
-    load: float
-    busiest: float
-    others: float
-    all: float
-
-
-@frozen
-class _Clocks:
-    """Processor time up to a moment, in seconds; `guests` are the server and its company."""
-
-    at: float
-    server: float
-    guests: float
-    load: float
-    swarms: dict[int, float]
-    all: float
-
-    def since(self, before: "_Clocks") -> _Cores:
-        """Return how many cores were busy since then."""
-        past = max(0.001, self.at - before.at)
-        load, everything = self.load - before.load, self.all - before.all
-        return _Cores(
-            server=(self.server - before.server) / past,
-            load=load / past,
-            busiest=max(self.swarms[index] - before.swarms.get(index, 0.0) for index in self.swarms) / past,
-            others=max(0.0, everything - load - (self.guests - before.guests)) / past,
-            all=everything / past,
-        )
 
 
 class Run:
@@ -308,18 +272,8 @@ class Run:
     def _writes(self) -> int:
         return self._server.writes() if self._server else 0
 
-    def _clocks(self) -> _Clocks:
-        server = self._server.cpu() if self._server else 0.0
-        # The run's processes are children of this one, and so may the server be, and its company.
-        guests = {pid for one in (self._server, *self._company) if one for pid in one.family()}
-        return _Clocks(
-            at=time.time(),
-            server=server,
-            guests=sum(map(cpu_of, guests)),
-            load=sum(map(cpu_of, set(Observed.here().family()) - guests)),
-            swarms=dict(self.totals.cpu),
-            all=machine_cpu(),
-        )
+    def _clocks(self) -> Clocks:
+        return read_clocks(self._server, self._company, self.totals.cpu)
 
 
 @contextmanager

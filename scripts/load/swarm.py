@@ -9,16 +9,13 @@ from collections.abc import MutableSequence
 from multiprocessing.connection import Connection as Pipe
 from select import EPOLLIN
 
-import orjson
-
 from load.admission import Admission
 from load.client import Client, State
+from load.dialogue import Dialogue
 from load.plan import Plan
 from load.received import Received
-from load.server_protocol import PROTOCOLS, is_error
 from load.sockets import Sockets
-from load.tokens import LASTING
-from load.wire import CLOSE, PING, PONG, POSITION, TICK, Chunk, handshake, masked
+from load.wire import TICK, Chunk
 
 READ = 262_144
 AT_ONCE = 1024
@@ -32,12 +29,7 @@ PROBE_INTERVAL = 0.05
 SIGNED_IN_AT_ONCE = 20
 """Clients that are given another token in one turn: to sign it takes some 30 µs, in which nothing else is received."""
 
-RETRY = 1.0
-"""Seconds until a client that was not let in, or was sent away, comes back."""
-
 _KNOWN_CHUNKS = 20_000
-
-_EXPIRING, _ENDED = b'{"type":"token_expiring"', b'{"type":"unsubscribed"'
 
 HASHED = 160
 """Bytes by which a chunk is looked up; the channel and the position are among them."""
@@ -51,17 +43,15 @@ class Swarm:
         self._index = index
         self._pipe = pipe
         self._counters = counters
-        self._protocol = PROTOCOLS[plan.protocol]
         self._received = Received()
         self._admission = Admission(plan)
         self._last = 0.0
         self._sockets = Sockets(plan)
+        self._dialogue = Dialogue(plan, self._received, self._admission, self._sockets)
         # One buffer for all: a fresh one of this size for every read would cost more than the read.
         self._buffer = bytearray(READ)
         self._view = memoryview(self._buffer)
-        self._open = 0
         self._running = True
-        self._request = handshake(f"{plan.host}:{plan.port}", plan.path)
         self._clients = [
             Client(
                 number % plan.channels,
@@ -91,7 +81,7 @@ class Swarm:
         """Cut all but the bystanders, at once; they stay away."""
         for client in self._clients:
             if not client.bystander and client.state is not State.AWAY:
-                self._cut(client)
+                self._dialogue.cut(client)
 
     def come_back(self) -> None:
         """Let those who are away come back as fast as they can."""
@@ -144,15 +134,15 @@ class Swarm:
             now = time.monotonic()
             for client, ends in self._to_sign_in[-SIGNED_IN_AT_ONCE:]:
                 if client.state is State.OPEN:
-                    self._sign_in(client, ends)
+                    self._dialogue.sign_in(client, ends)
             del self._to_sign_in[-SIGNED_IN_AT_ONCE:]
             if busy:
                 for client in admission.cuts(now):
                     received.now.cuts += 1
-                    self._cut(client)
+                    self._dialogue.cut(client)
                     admission.send_back(client, now + self._plan.away)
                 for client in admission.entries(now):
-                    self._dial(client)
+                    self._dialogue.dial(client)
             if now >= report_at or len(received.fresh) > _KNOWN_CHUNKS:
                 self._report()
                 report_at = now + REPORT_INTERVAL
@@ -164,24 +154,24 @@ class Swarm:
         """Take what came; nearly all of it passes through the first half of this loop."""
         by_fd, chunks, clock, opened = self._sockets.clients, self._received.chunks, time.time_ns, State.OPEN
         buffer, view = self._buffer, self._view
-        total, fresh = 0, self._received.fresh
+        total, fresh, dialogue = 0, self._received.fresh, self._dialogue
         for fd, _ in ready:
             client = by_fd.get(fd)
             if client is None:
                 continue
             if client.state is State.CONNECTING:
-                self._connected(client)
+                dialogue.connected(client)
                 continue
             try:
                 size = client.link.recv_into(buffer)
             except BlockingIOError:
                 continue
             except OSError as error:
-                self._gone(client, error.strerror or "broken")
+                dialogue.gone(client, error.strerror or "broken")
                 continue
             data = bytes(view[:size])
             if client.rest or client.replaying or client.state is not opened:
-                self._take(client, data)
+                dialogue.take(client, data)
                 continue
             # To compare is far cheaper than to hash: only the beginning of a long chunk is hashed.
             key = size, data[:HASHED]
@@ -198,127 +188,14 @@ class Swarm:
                 arrivals = chunk.arrivals
                 arrivals[tick] = arrivals.get(tick, 0) + 1
             else:
-                self._take(client, data)
+                dialogue.take(client, data)
         self._received.total += total
         self._received.now.deliveries += total
 
-    # A client's way
-
-    def _dial(self, client: Client) -> None:
-        client.began = time.time_ns()
-        client.state, client.rest = State.CONNECTING, b""
-        self._admission.entering += 1
-        self._sockets.dial(client)
-
-    def _connected(self, client: Client) -> None:
-        if reason := self._sockets.opened(client):
-            self._gone(client, reason)
-            return
-        client.state = State.SHAKING_HANDS
-        plan, request = self._plan, self._request
-        if plan.secret:
-            token = plan.token(client.channel, time.time() + LASTING)
-            request = handshake(f"{plan.host}:{plan.port}", plan.path, token)
-        self._send(client, request)
-
-    def _sign_in(self, client: Client, ends: float) -> None:
-        message = {"type": "auth", "token": self._plan.token(client.channel, ends)}
-        self._send(client, masked(orjson.dumps(message)))
-
-    def _send(self, client: Client, data: bytes) -> None:
-        try:
-            client.link.send(data)
-        except OSError as error:
-            self._gone(client, error.strerror or "broken")
-
-    def _gone(self, client: Client, reason: str) -> None:
-        """Note that a client was cut off, and let it come back a little later."""
-        self._received.fail(reason)
-        self._cut(client)
-        self._admission.send_back(client, time.monotonic() + RETRY)
-
-    def _cut(self, client: Client) -> None:
-        if client.state in (State.OPEN, State.LAPSED):
-            self._open -= 1
-        elif client.state is not State.AWAY:
-            self._admission.entering -= 1
-        self._sockets.cut(client)
-        client.state, client.rest, client.replaying = State.AWAY, b"", 0
-
-    # What is unusual
-
-    def _take(self, client: Client, data: bytes) -> None:
-        """Take bytes in whatever state a client is."""
-        if not data:
-            self._gone(client, "closed by the server")
-            return
-        data = client.rest + data
-        if client.state is State.SHAKING_HANDS:
-            head, found, data = data.partition(b"\r\n\r\n")
-            if not found:
-                client.rest = head
-                return
-            if not head.startswith(b"HTTP/1.1 101"):
-                self._gone(client, head.partition(b"\r\n")[0].decode("latin-1"))
-                return
-            client.state = State.SUBSCRIBING
-            self._send(client, self._protocol.hello(self._plan.channel(client.channel), client.position))
-        chunk = Chunk(data)
-        client.rest = data[chunk.rest :]
-        for opcode, payload in chunk.others:
-            self._receive(client, opcode, payload)
-            if client.state is State.AWAY:
-                return
-        if client.stopped:
-            return
-        now = time.time_ns()
-        for stamp in chunk.stamps:
-            self._received.enter(client, stamp, now)
-        client.position = chunk.position or client.position
-
-    def _receive(self, client: Client, opcode: int, payload: bytes) -> None:
-        if opcode == PING:
-            self._send(client, PONG)
-        elif opcode == CLOSE:
-            self._gone(client, f"closed with {int.from_bytes(payload[:2])} {payload[2:].decode(errors='replace')}")
-        elif payload == self._protocol.ping:
-            self._send(client, masked(payload))
-        elif client.state is State.SUBSCRIBING:
-            self._answered(client, payload)
-        elif payload.startswith(_EXPIRING):
-            if not client.lapsing:
-                self._received.now.renewed += 1
-                self._sign_in(client, time.time() + LASTING)
-        elif payload.startswith(_ENDED):
-            self._received.now.lapsed += 1
-            client.state = State.LAPSED
-        elif self._plan.watch:
-            self._received.notice(payload, time.time())
-
-    def _answered(self, client: Client, payload: bytes) -> None:
-        if is_error(payload):
-            self._gone(client, payload.decode(errors="replace"))
-        elif self._protocol.ready in payload:
-            client.state = State.OPEN
-            self._admission.entering -= 1
-            if client.stopped:
-                self._sockets.ignore(client)
-                return
-            self._open += 1
-            counts = self._received.now
-            counts.connected += 1
-            counts.opening.record((time.time_ns() - client.began) // 1000)
-            if client.position is not None and self._protocol.resumes:
-                answer = orjson.loads(payload)
-                client.replaying = answer.get("replayed", 0)
-                counts.recovered += answer.get("recovered") is True
-                counts.unrecovered += answer.get("recovered") is not True
-            if not client.replaying and (position := POSITION.search(payload)):
-                client.position = position[1]
-
     def _report(self) -> None:
         sample = self._received.close()
-        sample.open, sample.cpu, sample.last, sample.at = self._open, time.process_time(), self._last, time.time()
+        sample.open, sample.last = self._dialogue.open, self._last
+        sample.cpu, sample.at = time.process_time(), time.time()
         self._pipe.send(sample)
 
 
