@@ -8,7 +8,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
-from mesaya_ws.core.session.session import VISITED_AT_ONCE
+from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
 from tests.support.instance import World, ask

@@ -22,7 +22,8 @@ from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.session.authenticating import end_identity, warn_of_expiry
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.rights import ask_again, ask_again_for_all
-from mesaya_ws.core.session.session import VISITED_AT_ONCE, Session
+from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.step_budget import StepBudget
 from mesaya_ws.core.wire import codes
 
 Identities = SessionIdentities[Session]
@@ -30,12 +31,11 @@ Identities = SessionIdentities[Session]
 
 def run_due(identities: Identities, now: float) -> Iterator[None]:
     """Do what is due."""
-    work = 0
+    budget = StepBudget()
     while (session := identities.deadlines.pop(now)) is not None:
-        work += session.work
+        work = session.work
         _due(identities, session, now)
-        if work >= VISITED_AT_ONCE:
-            work = 0
+        if budget.spend(work):
             yield
 
 
@@ -58,33 +58,28 @@ def end_revoked(
     identities: Identities, users: Iterable[str], is_revoked: Callable[[str, float | None], bool], now: float
 ) -> Iterator[None]:
     """End the identities of users that came of tokens which are revoked."""
-    work = 0
+    budget = StepBudget()
     for user in users:
         for session in identities.directory.sessions_of(user):
-            identity = session.identity
-            work += session.work
+            identity, work = session.identity, session.work
             if identity is not None and identity.user == user and is_revoked(user, identity.issued_at):
                 end_identity(session, codes.REVOKED, now)
-            if work >= VISITED_AT_ONCE:
-                work = 0
+            if budget.spend(work):
                 yield
 
 
 def apply_rights_changes(identities: Identities, changes: Iterable[RightsChange]) -> Iterator[None]:
     """End the subscriptions that have lost their right; to be done before another record is published."""
-    work = 0
+    budget = StepBudget()
     for change in changes:
         for channel in identities.directory.all_channels() if change.everybody else change.channels:
             for session in identities.directory.sessions_on(channel):
                 ask_again(session, channel)
-                work += 2  # by itself, each costs more than in a row
-                if work >= VISITED_AT_ONCE:
-                    work = 0
+                if budget.spend(2):  # by itself, each costs more than in a row
                     yield
         for user in change.users:
             for session in identities.directory.sessions_of(user):
-                work += session.work
+                work = session.work
                 ask_again_for_all(session)
-                if work >= VISITED_AT_ONCE:
-                    work = 0
+                if budget.spend(work):
                     yield

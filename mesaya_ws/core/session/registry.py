@@ -5,7 +5,8 @@ from typing import Generic, Protocol, TypeVar
 
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.opening import retry_waiting
-from mesaya_ws.core.session.session import VISITED_AT_ONCE, Session
+from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.session.step_budget import StepBudget
 
 
 class Connected(Protocol):
@@ -54,14 +55,12 @@ class SessionRegistry(Generic[C]):
 
         Yields after each that was opened, or checked again, and after some sessions.
         """
-        work = 0
+        budget = StepBudget()
         for session in list(self._waiting):
             yield from retry_waiting(session)
             if not session.is_waiting_for_feed:
                 self._waiting.discard(session)
-            work += session.work
-            if work >= VISITED_AT_ONCE:
-                work = 0
+            if budget.spend(session.work):
                 yield
 
     def resync(self, gaps: Collection[tuple[str, Unrecoverable]]) -> Iterator[None]:
@@ -70,11 +69,11 @@ class SessionRegistry(Generic[C]):
         `gaps` are topics, each with the reason; a session takes all in one step. Yields after some; those that come
         meanwhile begin after the gaps.
         """
-        work = 0
+        budget = StepBudget()
         for connection in list(self.connections):
+            work = 0
             for topic, reason in gaps:
                 connection.session.resync(topic, reason)
                 work += connection.session.work
-            if work >= VISITED_AT_ONCE:
-                work = 0
+            if budget.spend(work):
                 yield

@@ -38,10 +38,6 @@ from mesaya_ws.core.wire.messages import Auth, MessageError, encode
 Unfinished = Callable[[], Awaitable[None]]
 """The rest of what a message asks for."""
 
-VISITED_AT_ONCE = 100
-"""How much `work` is done for sessions in one step, by whatever visits many; it ends after the session that reaches it.
-To end a subscription, or to begin it anew, takes some 10 µs."""
-
 
 class SessionServices(DeliveryServices, Protocol):
     """What sessions and their deliveries request by themselves, as soon as they need it.

@@ -5,6 +5,7 @@ from collections.abc import Set
 import trio
 
 from mesaya_ws.core.feed.hub import YIELD_EVERY
+from mesaya_ws.core.session.step_budget import StepBudget
 from mesaya_ws.server.clients import Client
 from mesaya_ws.settings import Settings
 
@@ -14,10 +15,10 @@ async def keep_alive(connections: Set[Client], settings: Settings) -> None:
     period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
     while True:
         await trio.sleep(period)
-        now, work = trio.current_time(), 0
+        now, budget = trio.current_time(), StepBudget(YIELD_EVERY)
         for connection in list(connections):
-            work += 1 + len(connection.session.delivery.unsettled)  # each of which may be `pending`
+            work = 1 + len(connection.session.delivery.unsettled)  # each of which may be `pending`
             connection.check(now)
-            if work >= YIELD_EVERY:
+            if budget.spend(work):
                 await trio.lowlevel.checkpoint()
-                now, work = trio.current_time(), 0
+                now = trio.current_time()

@@ -9,7 +9,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.authenticating import identify, on_authenticated
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.identity_changes import end_revoked, run_due
-from mesaya_ws.core.session.session import VISITED_AT_ONCE
+from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from mesaya_ws.core.wire import codes
 from tests.support.instance import CHANNEL, World, ask
 

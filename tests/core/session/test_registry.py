@@ -5,7 +5,7 @@ import pytest
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.session import VISITED_AT_ONCE
+from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from tests.support.instance import CHANNEL, REVIEWS, Owner, World, ask
 
 
