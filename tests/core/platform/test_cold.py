@@ -13,8 +13,7 @@ from mesaya_ws.core.platform.cold import CACHE_BYTES, ColdRows, OnDisk
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, ON_DISK
 from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.provenance import NEVER, Mixed
-from mesaya_ws.core.platform.rows import encoded, known_in, known_row
+from mesaya_ws.core.platform.rows import encoded, known_in
 from mesaya_ws.core.platform.settled import DAY
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.state.interface import Changes, CorruptStateError
@@ -201,30 +200,6 @@ def test_what_could_not_be_committed_stays_in_memory():
     disk.commit()
     assert not disk.projections.entities["reservation"].cold.hot
     assert "r" in disk.projections.entities["reservation"].alive
-
-
-@pytest.mark.parametrize(
-    "provenance",
-    [
-        (1, 0, 5),
-        Mixed(NEVER, (1, 0, 5), frozenset({"userId"})),
-        Mixed(NEVER, (1, 0, 5), frozenset({"userId", "tableId"})),
-        Mixed((0, 0, 4), (1, 0, 5), frozenset({"userId"})),
-        Mixed(NEVER, (1, 0, 5), frozenset({"userId"}), others=((1, 0),)),
-        Mixed(NEVER, (1, 0, 5), frozenset({"userId"}), (((0, 0, 4), frozenset({"tableId"})),)),
-    ],
-)
-def test_an_entity_is_the_same_when_its_row_is_read(provenance):
-    data, found, place = known_in(known_row(({"userId": "u"}, provenance, 7)))
-    assert (data, place) == ({"userId": "u"}, 7)
-    assert encoded(found) == encoded(provenance)
-
-
-def test_a_row_names_no_field_of_which_the_entity_has_the_value_by_a_single_record():
-    row = known_row(({"userId": "u"}, Mixed(NEVER, (1, 0, 5), frozenset({"userId"})), 7))
-    assert row.count(b"userId") == 1
-    former = encoded(({"userId": "u"}, Mixed(NEVER, (1, 0, 5), frozenset({"userId"})), 7))
-    assert known_row(known_in(former)) == row, "as those that name them are read, too"
 
 
 @pytest.mark.parametrize(
