@@ -32,7 +32,7 @@ MAX_WAITING = 1000
 """Commands of all clients together that may wait, and so tasks and records that they may cost."""
 
 WOKEN_AT_ONCE = 16
-"""Commands that are woken in one step when the one that they waited for has its answer."""
+"""Commands that are woken in one step after the one that they waited for has its answer."""
 
 APPEND_TIMEOUT = 10.0
 """Seconds from the client's command to its answer, whatever the log does."""
@@ -54,9 +54,10 @@ class Appender(Protocol):
 class Appends:
     """Appends the records of commands, while `run` runs; every command is answered once (`Session.on_appended`).
 
-    A command that was accepted is appended although its client has left. One that is not acknowledged in `timeout`
-    seconds is answered as unavailable: it may still be in the log, before the client's next one. `on_place` is called
-    with where the log has put a record, and when its append began and was acknowledged (ms, by `steady`).
+    A command that was accepted is appended although its client has left, if its `turn` does not say otherwise. One that
+    is not acknowledged in `timeout` seconds is answered as unavailable: it may still be in the log, before the client's
+    next one. `on_place` is called with where the log has put a record, and when its append began and was acknowledged
+    (ms, by `steady`).
     """
 
     def __init__(
@@ -111,9 +112,9 @@ class Appends:
         """Append and answer, until cancelled."""
         async with trio.open_nursery() as nursery:
             async for session in self._started:
-                nursery.start_soon(self._append_all, session)
+                nursery.start_soon(self._append_all, session, nursery)
 
-    async def _append_all(self, session: Appender) -> None:
+    async def _append_all(self, session: Appender, nursery: trio.Nursery) -> None:
         """Append what one session has waiting, one after the other, until nothing is left."""
         queue = self._queues[session]
         while queue:
@@ -123,15 +124,9 @@ class Appends:
             self.waiting -= 1
             if not queue:
                 del self._queues[session]
-            try:
-                session.on_appended(command, result)
-            except Exception:  # one client must not end the appends of all
-                log.exception("an append was not answered by a fault of ours", connection=session.id)
-            # A few at a time: each goes on within the next step.
-            for number, answered in enumerate(self._waiting_for.pop(command.key, ()), 1):
-                answered.set()
-                if number % WOKEN_AT_ONCE == 0:
-                    await trio.lowlevel.checkpoint()
+            answer(session, command, result)
+            if waiting := self._waiting_for.pop(command.key, None):
+                nursery.start_soon(_wake, waiting)
 
     async def _append(self, command: Command, deadline: float) -> AppendResult:
         if trio.current_time() >= deadline:
@@ -144,7 +139,7 @@ class Appends:
                     answered = trio.Event()
                     self._waiting_for.setdefault(turn.key, []).append(answered)
                     await answered.wait()
-                if turn is Turn.NEEDLESS:
+                if turn is not Turn.DUE:
                     return turn
                 began = steady()
                 [place] = await self._event_log.append([command.record])
@@ -159,3 +154,22 @@ class Appends:
                     await self._progressed.wait()
             return place
         return LogUnavailableError(f"The event log did not take and show the record within {self._timeout:g} seconds.")
+
+
+def answer(appender: Appender, command: Command, result: AppendResult) -> None:
+    """Answer a command; a fault with one client is logged, and ends nothing for the others."""
+    try:
+        appender.on_appended(command, result)
+    except Exception:
+        log.exception("an append was not answered by a fault of ours", connection=appender.id)
+
+
+async def _wake(waiting: list[trio.Event]) -> None:
+    """Wake commands, a few at a time; before that, what follows from the answer of the other one goes to the log.
+
+    That is the next command of the same client, and what was proposed because of it: both may decide on these.
+    """
+    for number, answered in enumerate(waiting):
+        if number % WOKEN_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+        answered.set()

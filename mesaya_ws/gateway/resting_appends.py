@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.deadlines import Deadlines
-from mesaya_ws.gateway.appends import MAX_PER_SESSION, MAX_WAITING, Appender
+from mesaya_ws.gateway.appends import MAX_PER_SESSION, MAX_WAITING, Appender, answer
 
 Append = Callable[[Appender, Command], None]
 
@@ -92,5 +92,5 @@ def _rank(command: Command) -> int:
 def _answer_all(command: Command, others: list[tuple[Appender, Command]], result: AppendResult) -> bytes:
     """Answer the others by the result of a command, and return its own answer."""
     for session, other in others:
-        session.on_appended(other, result)
+        answer(session, other, result)
     return command.answer(result)

@@ -1,6 +1,7 @@
 """What clients append to the log: it is in the log, and is answered, whatever the log does."""
 
 import orjson
+import pytest
 import trio
 from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
@@ -286,8 +287,9 @@ async def test_commands_that_wait_are_woken_by_the_one_that_decides_alone_and_a_
     assert clients.appends.waiting == 0
 
 
-async def test_command_that_has_become_needless_is_answered_without_a_record(nursery):
-    clients, waiting = Clients(), Waiting(Turn.NEEDLESS)
+@pytest.mark.parametrize("result", [Turn.NEEDLESS, LogUnavailableError("It does not answer.")])
+async def test_command_that_is_not_due_once_another_has_decided_is_answered_without_a_record(nursery, result):
+    clients, waiting = Clients(), Waiting(result)
     nursery.start_soon(clients.appends.run)
     first, other = clients.client(), clients.client()
     results = []
@@ -303,7 +305,22 @@ async def test_command_that_has_become_needless_is_answered_without_a_record(nur
     assert results == []
     clients.log.held[b"first"].set()
     await wait_all_tasks_blocked()
-    assert (results, clients.values()) == ([Turn.NEEDLESS], [b"first"])
+    assert (results, clients.values()) == ([result], [b"first"])
+
+
+async def test_next_command_of_who_decides_is_appended_before_those_that_wait(nursery):
+    clients, waiting = Clients(), Waiting()
+    nursery.start_soon(clients.appends.run)
+    clients.log.hold(b"first")
+    first = clients.client()
+    first.append(waiting.first())
+    first.append(command(b"next"))
+    for _ in range(2 * WOKEN_AT_ONCE):
+        clients.client().append(waiting.other(b"other"))
+    await wait_all_tasks_blocked()
+    clients.log.held[b"first"].set()
+    await wait_all_tasks_blocked()
+    assert clients.log.begun == [b"first", b"next", *[b"other"] * 2 * WOKEN_AT_ONCE]
 
 
 async def test_command_that_waits_for_another_one_is_answered_in_time(nursery, autojump_clock):

@@ -33,7 +33,7 @@ class Instance:
     """An instance that proposes, on a log that its tests read for it; its clock is wrong by so many seconds."""
 
     def __init__(self, log, name="a", wrong=0.0):
-        self.log, self.failing = log, 0
+        self.log, self.failing, self.hanging = log, 0, False
         self.replica = Replica(log, name=name)
         self.rules = HoldRules(LEASE, name, trio.current_time, lambda: log.now + round(wrong * 1000))
         self.replica.holds = self.rules
@@ -44,12 +44,16 @@ class Instance:
         self.replica.report = self.holds.on_record
         self.live = trio.Event()
         self.live.set()
+        self.begun = 0
 
     async def append(self, records):
         await trio.lowlevel.checkpoint()
         if self.failing:
             self.failing -= 1
             raise LogUnavailableError("It is away.")
+        self.begun += len(records)
+        if self.hanging:
+            await trio.sleep_forever()
         return [self.log.append(new.topic, new.value, new.key) for new in records]
 
     async def run(self, task_status=trio.TASK_STATUS_IGNORED):
@@ -399,3 +403,53 @@ async def test_own_appends_say_what_time_it_is_for_the_log(log, nursery, autojum
     await passes(log, 0, instance)
     assert abs(instance.rules.log_time() - log.now) <= 10
     assert abs(instance.replica.feed.states.log_time() - log.now) <= 10
+
+
+def select(session, hold, table):
+    send(session, "table.select", restaurantId="r1", tableIds=[table], holdId=hold, id=hold)
+
+
+async def test_of_all_who_rush_for_a_table_while_the_log_hangs_one_is_written(log, nursery, autojump_clock):
+    """Or all would begin their records when the first one's time is over, a moment before their own is."""
+    instance = Instance(log)
+    instance.hanging = True
+    await nursery.start(instance.run)
+    guests = [instance.replica.client(f"u{number}") for number in range(20)]
+    for number, guest in enumerate(guests):
+        select(guest, f"h{number}", "t1")
+        await trio.sleep(0.1)
+    await passes(log, 9, instance)
+    assert [[answer["code"] for answer in said(guest)] for guest in guests] == [["unavailable"]] * 20
+    assert instance.begun == 1
+    assert not instance.rules.rushes._claims
+
+
+async def test_hold_that_is_taken_back_has_ended_before_those_who_waited_are_written(log, nursery, autojump_clock):
+    instance = Instance(log)
+    await nursery.start(instance.run)
+    for number in range(10):  # in whichever order Trio runs what is due
+        winner, other = (instance.replica.client(f"{name}{number}") for name in "wo")
+        for guest, name in ((winner, "winner"), (other, "other")):
+            select(guest, f"{name}-{number}", f"t{number}")
+            await wait_all_tasks_blocked()
+        winner.leave()
+        await passes(log, 1, instance)
+        assert [answer["type"] for answer in said(other)] == ["selected"]
+    assert len(proposed(log, Release)) == 10
+
+
+async def test_release_is_answered_once_though_an_earlier_one_was_unavailable(log, nursery, autojump_clock):
+    instance = Instance(log)
+    await nursery.start(instance.run)
+    phone = instance.replica.client("u1")
+    select(phone, "h1", "t1")
+    await passes(log, 1, instance)
+    said(phone)
+    send(phone, "table.release", holdId="h1", id=1)
+    await trio.sleep(5)
+    send(phone, "table.release", holdId="h1", id=2)
+    await trio.sleep(5.1)  # the first is appended, and not read
+    assert said(phone)[0]["code"] == "unavailable"
+    await passes(log, 0, instance)
+    assert [answer.get("id") for answer in said(phone)] == [2]
+    assert instance.rules.releasing == {}

@@ -84,3 +84,16 @@ async def test_more_than_may_rest_are_answered_at_once():
     assert client.answers == [b"%d %s" % (MAX_PER_SESSION, TooManyAppendsError.__name__.encode())]
     resting.append(client, mark(1, purpose="another"))
     assert client.answers[-1] == b"1 LogUnavailableError"
+
+
+async def test_fault_with_one_of_those_that_are_one_leaves_no_other_without_its_answer(nursery, autojump_clock, logged):
+    appended, faulty, one, other = Log(), Client(), Client(), Client()
+    resting = RestingAppends(appended)
+    nursery.start_soon(resting.run)
+    await wait_all_tasks_blocked()
+    faulty.answers = None
+    for rank, client in enumerate((faulty, one, other)):
+        resting.append(client, mark(rank))
+    await trio.sleep(3)
+    assert (one.answers, other.answers) == ([b"1 Appended"], [b"2 Appended"])
+    assert [event["event"] for event in logged()] == ["an append was not answered by a fault of ours"]

@@ -55,13 +55,13 @@ class Command:
     """A `record` that a client appends to the log, and the frame that answers the client once the result is known.
 
     One that `is_read_back` has a result only when the feed has processed the record: then the answer can say what has
-    become of it. Its `turn` is asked before it is appended, and again when the command that
-    it waits for, by that one's `key`, has its answer.
+    become of it. Its `turn` is asked before it is appended, and again when the command that it waits for, by that one's
+    `key`, has its answer. Unless it is due then, it has its result without a record: what `turn` has returned.
     """
 
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
     is_read_back: bool = False
     delay: Delay | None = None
-    turn: Callable[[], Turn | WaitsFor] = due
+    turn: Callable[[], Turn | WaitsFor | LogUnavailableError] = due
     key: Hashable = None

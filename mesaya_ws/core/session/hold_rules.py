@@ -7,7 +7,7 @@
                 │ no
                 ▼
               a claim of somebody else is under way that may come to such a hold? ──▶ wait for that, and ask once more
-                │ no
+                │ no                                          the log does not answer that? ──▶ unavailable, all of them
                 ▼
               a record ──▶ the log ──▶ read back ──▶ its outcome, as the table of holds decided
 
@@ -80,8 +80,8 @@ class HoldRules:
     propose: Callable[[NewRecord], None] = _propose_nothing
     limits: SenderLimits = field(factory=SenderLimits)
     log_clock: LogClock = field(factory=LogClock)
-    releasing: dict[str, set[Hashable]] = field(factory=dict)
-    """By hold, the sessions that are to be answered that it has ended."""
+    releasing: dict[str, list[Hashable]] = field(factory=dict)
+    """By hold, the sessions that are to be answered that it has ended, each as often as it has asked."""
     detaching: dict[str, int] = field(factory=dict)
     """By hold, the number of this replica that is proposed to be detached."""
     rushes: Rushes = field(factory=Rushes)
@@ -152,7 +152,8 @@ class HoldRules:
         latest = self.log_clock.latest(round(self.clock() * 1000))
         if latest is None or lag:
             return None
-        foreign = [hold for hold in known.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
+        in_the_way = known.holds.in_the_way(claim.tables, claim.slot)
+        foreign = [hold for hold in in_the_way if hold.user != claim.user and not self._is_ending(hold)]
         until = max((hold.until for hold in foreign), default=0)
         return self._conflict(until) if until - latest > SURE_MS else None
 
@@ -163,8 +164,19 @@ class HoldRules:
             n is not None
             and n > self._unanswered.get((claim.replica, hold.id, hold.user), -1)
             and n != self.detaching.get(hold.id)
+            and hold.id not in self.releasing
             and self.log_time() < hold.until
         )
+
+    def _is_ending(self, hold: Hold) -> bool:
+        """Return whether the end of a live hold is on its way from here: what it refuses then, the log decides."""
+        return hold.id in self.releasing or all(self._is_leaving(hold, *each) for each in hold.attached.items())
+
+    def _is_leaving(self, hold: Hold, replica: str, n: int) -> bool:
+        """Return whether a replica with which a hold's user is connected, by number `n`, is to be so no more."""
+        key = replica, hold.id, hold.user
+        is_taken_back = n <= self._unanswered.get(key, -1) and key not in self._waiting
+        return is_taken_back or (replica == self.replica and n == self.detaching.get(hold.id))
 
     def outcome(self, id: str, user: str, known: Known) -> Answer | None:
         """Return what the first claim with that id has come to; None if nothing is known of it."""
@@ -213,10 +225,13 @@ class HoldRules:
         waiting = self._waiting.get(key, {})
         waiting.update(dict.fromkeys(waiting, True))
 
-    def unanswered(self, claim: Claim, known: Known) -> None:
-        """Note that the asker does not wait any more; who has the hold without it keeps it."""
+    def unanswered(self, claim: Claim, known: Known, *, may_turn_up: bool = True) -> None:
+        """Note that the asker does not wait any more; who has the hold without it keeps it.
+
+        Unless the claim was never appended, it `may_turn_up` in the log.
+        """
         key = _key(claim)
-        if not self._wait_no_more(claim):
+        if not self._wait_no_more(claim) and may_turn_up:
             self._unanswered[key] = max(claim.n, self._unanswered.pop(key, -1))
             if len(self._unanswered) > MAX_UNANSWERED:
                 del self._unanswered[next(iter(self._unanswered))]
@@ -234,7 +249,6 @@ class HoldRules:
 
     def _wait_no_more(self, claim: Claim) -> bool:
         """Return whether the hold is there without the claim."""
-        self.rushes.leave(claim)
         key = _key(claim)
         waiting = self._waiting.get(key, {})
         is_held = waiting.pop(claim.n, False)

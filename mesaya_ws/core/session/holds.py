@@ -29,10 +29,12 @@ def select_tables(session: Session, message: SelectTables) -> Command | bytes:
     if (known := rules.answer_at_once(claim, feed.known, lag=feed.lag)) is not None:
         return frame(known, message.id)
     _count(session, identity, message.id)
-    pending = PendingClaim(claim, rules, feed)
+    pending = PendingClaim(claim, rules, feed, lambda: session.is_of(claim.user))
 
     def answer(result: AppendResult) -> bytes:
-        outcome = pending.settle(result, is_asker_there=session.is_of(claim.user))
+        outcome = pending.settle(result)
+        if outcome is None and not session.is_of(claim.user):
+            outcome = Answer("error", {}, codes.UNAUTHORIZED, "Who asked for the tables is not signed in any more.")
         return _failed(result, message.id) if outcome is None else frame(outcome, message.id)
 
     return Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn, key=claim)
@@ -62,13 +64,13 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
     _count(session, identity, message.id)
     # A second tab may name the hold by the id of its own claim.
     ends = outcome.hold.id if isinstance(outcome, Granted) else id
-    rules.releasing.setdefault(ends, set()).add(session)
+    rules.releasing.setdefault(ends, []).append(session)
 
     def answer(result: AppendResult) -> bytes:
-        waiting = rules.releasing.get(ends, set())
-        waiting.discard(session)
+        waiting = rules.releasing[ends]
+        waiting.remove(session)
         if not waiting:
-            rules.releasing.pop(ends, None)
+            del rules.releasing[ends]
         if not isinstance(result, Appended):
             return _failed(result, message.id)
         match feed.known.holds.outcome(id):

@@ -93,10 +93,11 @@ class _Desk:
         """Return what a claim has come to, once it is read back; one that nobody learns of is taken back."""
         if (known := self.rules.answer_at_once(claim, self.feed.known, lag=self.feed.lag)) is not None:
             return known
-        pending, requester = PendingClaim(claim, self.rules, self.feed), _Requester()
+        requester = _Requester()
+        pending = PendingClaim(claim, self.rules, self.feed, lambda: requester.waits)
 
         def answer(result: AppendResult) -> bytes:
-            requester.outcome = pending.settle(result, is_asker_there=requester.waits)
+            requester.outcome = pending.settle(result)
             return b""
 
         command = Command(hold_record(claim), answer, is_read_back=True, turn=pending.turn, key=claim)

@@ -10,8 +10,9 @@ from mesaya_ws.core.interactions.hold_records import Claim, Expire, Release, hol
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.session.commands import Turn, WaitsFor
+from mesaya_ws.core.session.authenticating import end_identity
 from mesaya_ws.core.session.hold_rules import MAX_UNANSWERED
+from mesaya_ws.core.wire import codes
 from tests.core.replicas import Replica, SharedLog, said, send
 from tests.described import problem
 from tests.support.log import record
@@ -289,103 +290,31 @@ def test_nobody_is_refused_before_the_log_by_an_instance_that_is_late_or_knows_n
     assert len(replica.services.commands) == 2
 
 
-def rush(replica, count, tables=("t1",), **fields):
-    """Let so many guests of one instance want the same tables, and none anything else; return them."""
-    guests = [replica.client(f"u{number}") for number in range(count)]
-    for number, guest in enumerate(guests):
-        select(guest, f"h{number}", tables, **fields)
-    turns = [turn(each) for each in replica.services.commands]
-    assert turns[0] is Turn.DUE
-    assert all(isinstance(each, WaitsFor) for each in turns[1:])
-    return guests
-
-
-def test_of_all_who_rush_for_a_table_on_an_instance_one_is_written_and_decides(place):
+def test_client_that_has_signed_out_by_its_turn_gets_no_hold(place):
     replica = place.replicas[0]
-    knows_time(replica)
-    winner, *others = rush(replica, 50)
-    place.settle()
-    [answer] = received(winner)
+    session = replica.client("u1")
+    select(session, "h1")
     replica.append()
-    assert {(each["code"], each["until"]) for other in others for each in received(other)} == {
-        ("conflict", answer["expiresAt"])
-    }
-    assert [claim.id for claim in place.records()] == ["h0"]
-    assert not replica.services.commands
-
-
-def test_claim_waits_for_those_of_other_users_that_are_in_its_way_alone(place):
-    replica = place.replicas[0]
-    select(replica.client("u1"), "h1", ["t1", "t2"], **{"from": "2027-01-22T19:00:00Z"})
-    select(replica.client("u2"), "late", ["t1"], **{"from": "2027-01-22T20:30:00Z"})
-    select(replica.client("u3"), "beside", ["t3"])
-    select(replica.client("u1"), "tab", ["t1"], **{"from": "2027-01-22T19:00:00Z"})
-    select(replica.client("u4"), "in-the-way", ["t2", "t3"])
-    replica.append()
-    assert [claim.id for claim in place.records()] == ["h1", "late", "beside", "tab"]
-
-
-@pytest.mark.parametrize("how", ["fails", "is refused", "ends at once"])
-def test_all_who_waited_are_written_where_the_first_claim_decides_nothing(place, how):
-    replica = place.replicas[0]
-    knows_time(replica)
-    if how == "is refused":
-        owner = replica.client("u0")
-        for number in range(2):
-            select(owner, f"x{number}", [f"x{number}"])
-        place.settle()
-    _, *others = rush(replica, 5)
-    if how == "fails":
-        session, command = replica.services.commands.pop(0)
-        session.on_appended(command, LogUnavailableError("It is away."))
-    else:
-        replica.append()
-        if how == "ends at once":
-            place.propose(Release("h0", None, "released"))
-        place.settle()
+    select(session, "h2", ["t2"])
+    end_identity(session, codes.SIGNED_OUT, 0.0)
+    said(session)
     place.settle()
-    assert [claim.id for claim in place.records() if isinstance(claim, Claim)][-4:] == ["h1", "h2", "h3", "h4"]
-    kinds = [each["type"] for other in others for each in received(other)]
-    assert kinds == ["selected", "error", "error", "error"]
-
-
-def test_who_is_not_answered_at_once_waits_for_nobody_else(place):
-    """Or who wants a table that all want would wait for one after the other."""
-    replica = place.replicas[0]
-    first, second, _ = rush(replica, 3)
-    session, command = replica.services.commands.pop(0)
-    assert session is first
-    session.on_appended(command, LogUnavailableError("It is away."))
-    select(first, "again")
-    assert [turn(each) for each in replica.services.commands] == [Turn.DUE] * 3
-    replica.append()
-    assert received(second) == []
+    assert [answer["code"] for answer in received(session)] == ["unauthorized"] * 2
+    replica.append_proposed()
     place.settle()
-    assert received(second)[0]["type"] == "selected"
+    assert [type(said).__name__ for said in place.records()] == ["Claim", "Release"]
+    assert place.replicas[1].feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
 
 
-def turn(waiting):
-    _, command = waiting
-    return command.turn()
-
-
-def test_nobody_waits_for_a_claim_that_waits_in_the_queue_of_its_own_client(place):
-    replica = place.replicas[0]
-    for id, user in [("h1", "u1"), ("h2", "u2"), ("h3", "u3")]:
-        select(replica.client(user), id)
-    in_queue, first, second = replica.services.commands
-    assert turn(first) is Turn.DUE
-    assert turn(second) == turn(in_queue) == WaitsFor(first[1].key)
+def test_release_on_its_way_is_decided_by_the_log_before_its_user_is_told_selected_again(place):
+    session = place.replicas[0].client("u1")
+    select(session)
     place.settle()
-    assert [claim.id for claim in place.records()] == ["h2"]
-
-
-def test_claims_that_are_answered_are_no_rush_any_more(place):
-    replica = place.replicas[0]
-    rush(replica, 3)
-    for _ in range(3):
-        place.settle()
-    assert not replica.holds.rushes._claims
+    said(session)
+    send(session, "table.release", holdId="h1", id=1)
+    select(session)
+    place.settle()
+    assert [(answer["type"], answer["id"]) for answer in received(session)] == [("released", 1), ("released", "h1")]
 
 
 def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from mesaya_ws.core.interactions.hold import Ended
 from mesaya_ws.core.interactions.hold_records import Release
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
+from mesaya_ws.core.session.commands import Turn
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.server.http.holds import hold_routes
 from mesaya_ws.settings import Settings
@@ -171,3 +172,14 @@ async def test_claim_that_is_given_up_is_taken_back_when_it_turns_up(desk):
     desk.replica.append_proposed()
     desk.place.settle()
     assert desk.hold().ended is Ended.ABANDONED
+
+
+async def test_claim_that_is_given_up_before_its_turn_is_not_written(desk):
+    desk.is_slow = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.post)
+        await trio.testing.wait_all_tasks_blocked()
+        [(_, command, _)] = desk.pending
+        assert command.turn() is Turn.DUE
+        nursery.cancel_scope.cancel()
+    assert command.turn() is Turn.NEEDLESS
