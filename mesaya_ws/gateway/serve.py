@@ -31,7 +31,8 @@ from mesaya_ws.eventlog import open_event_log, open_presence_log, open_revocatio
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.following import follow
 from mesaya_ws.gateway.identity_tasks import IdentityTasks, build_identities
-from mesaya_ws.gateway.ingest import ingest
+from mesaya_ws.gateway.ingest import Ingest
+from mesaya_ws.gateway.log_reports import LogReports
 from mesaya_ws.gateway.services import Services, build, gauges
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gc_tuning import tuned_gc
@@ -140,19 +141,18 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
     nursery.start_soon(follow, event_log, checkpoints, services.state, feed, followed(services.settings), deliver.send)
-    nursery.start_soon(
-        ingest,
-        events,
-        feed,
-        services.registry,
-        services.metrics,
-        services.status,
-        services.live,
-        services.state,
-        checkpoints,
-        services.identities,
-        services.progressed,
+    ingest = Ingest(
+        feed=feed,
+        registry=services.registry,
+        identities=services.identities,
+        metrics=services.metrics,
+        reports=LogReports(feed, services.metrics, services.status),
+        live=services.live,
+        state=services.state,
+        checkpoints=checkpoints,
+        progressed=services.progressed,
     )
+    nursery.start_soon(ingest.run, events)
     if services.platform_api is not None:
         nursery.start_soon(services.platform_api.run, services.live, feed.known.is_missing)
 

@@ -34,7 +34,7 @@ from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.holds import Holds
 from mesaya_ws.gateway.identity_tasks import IdentityTasks
-from mesaya_ws.gateway.ingest import report
+from mesaya_ws.gateway.log_reports import report_outcome
 from mesaya_ws.gateway.notifications import NotificationsRenderer
 from mesaya_ws.gateway.presence import PresenceExchange, process_name
 from mesaya_ws.gateway.reminders import Reminders
@@ -124,7 +124,7 @@ def build(
     """Build all parts; none of them runs yet."""
     status = Status(not_ready_when=settings.not_ready_when)
     platform_api = _platform_api(event_log, settings, metrics)
-    note = partial(report, metrics, LogLimiter())
+    note = partial(report_outcome, metrics, LogLimiter())
 
     def note_and_propose(record: Record, outcome: Outcome) -> None:
         note(record, outcome)
