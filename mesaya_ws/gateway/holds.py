@@ -36,7 +36,7 @@ from mesaya_ws.core.interactions.hold_table import MAX_LEASE
 from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.interface import EventLog
-from mesaya_ws.core.log.records import Appended, Record
+from mesaya_ws.core.log.records import Appended, NewRecord, Record
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.reservation_time import milliseconds_of
 from mesaya_ws.core.platform.topics import topic_of
@@ -79,9 +79,10 @@ class Holds:
         self._ended: list[Hold] = []
         # By user that has left, the number of the timer that counts.
         self._leaving: dict[str, int] = {}
-        rules.propose = self._proposals.propose
-        feed.states.log_time = rules.log_time
-        directory.appeared, directory.vanished = self._appeared, self._vanished
+
+    def propose(self, record: NewRecord) -> None:
+        """Have a record appended that nobody waits for."""
+        self._proposals.propose(record)
 
     # What the log says
 
@@ -174,13 +175,15 @@ class Holds:
 
     # Users who are connected here, or not any more
 
-    def _appeared(self, user: str) -> None:
+    def user_appeared(self, user: str) -> None:
+        """Attach the holds of a user who is connected here now, and was not before."""
         self._leaving.pop(user, None)
         if self._feed.live:
             for hold in self._feed.known.holds.of_user(user):
                 self._follow_user(hold)
 
-    def _vanished(self, user: str) -> None:
+    def user_vanished(self, user: str) -> None:
+        """Detach the holds of a user who is not connected here any more, unless the user comes back soon."""
         if self._feed.known.holds.of_user(user):
             self._await_return(user)
 

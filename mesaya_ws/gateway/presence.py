@@ -73,7 +73,6 @@ class PresenceExchange:
         # Until when the two tasks sleep, if nothing is due before.
         self._wakes_at = self._appends_at = -inf
         self._sweeps_at = inf
-        presence.on_due = self._wake
 
     async def run(self) -> None:
         """Exchange presence, until cancelled."""
@@ -96,7 +95,7 @@ class PresenceExchange:
             self._metrics.presence_sent, self._metrics.presence_left_out = presence.messages, presence.left_out
             self._wakes_at = presence.due_at()
             # Who has begun to type, or what is gone of others, may be something to say.
-            self._wake()
+            self.wake()
             with trio.move_on_at(self._wakes_at / 1000):
                 await self._due.wait()
 
@@ -151,7 +150,8 @@ class PresenceExchange:
                 )
             await trio.lowlevel.checkpoint()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have done what is due earlier than it was (`Presence.on_due`)."""
         # Whenever a client comes or goes: who has been woken already need not be asked when to wake.
         presence = self._presence
         if not self._due.is_set() and presence.due_at() < self._wakes_at:

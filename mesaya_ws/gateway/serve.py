@@ -31,8 +31,6 @@ from mesaya_ws.eventlog import open_event_log, open_presence_log, open_revocatio
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.following import follow
 from mesaya_ws.gateway.identity_tasks import IdentityTasks, build_identities
-from mesaya_ws.gateway.ingest import Ingest
-from mesaya_ws.gateway.log_reports import LogReports
 from mesaya_ws.gateway.services import Services, build, gauges
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gc_tuning import tuned_gc
@@ -82,7 +80,15 @@ async def serve(
     ):
         metrics = Metrics()
         identities = build_identities(settings, metrics, revocation_log)
-        services = build(settings, role or Role(), metrics, identities, event_log, state_log, presence_log)
+        services = build(
+            settings=settings,
+            role=role or Role(),
+            metrics=metrics,
+            identity_tasks=identities,
+            event_log=event_log,
+            state_log=state_log,
+            presence_log=presence_log,
+        )
         with services.state:
             async with trio.open_nursery() as background:
                 await _run(services, identities, background, bound, configuration, task_status)
@@ -97,7 +103,7 @@ async def _run(
     task_status: trio.TaskStatus[int],
 ) -> None:
     """Start everything, and serve until the gateway must stop; then shut it down (see the module)."""
-    settings = services.settings
+    settings, sessions = services.settings, services.sessions
     identities.start(background, services.status)
     background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
     _start_log(services, background)
@@ -115,9 +121,9 @@ async def _run(
         None if identities.revocations is None else services.sign_in.revoke,
         (
             explain_route(settings, services.feed, identities.authentication),
-            connections_route(settings, services.registry.connections, services.feed, identities.authentication),
+            connections_route(settings, sessions.registry.connections, services.feed, identities.authentication),
             services.events.route(),
-            *hold_routes(settings, services.hold_rules, services.feed, services.appends.append),
+            *hold_routes(settings, sessions.holds, services.feed, services.writers.appends.append),
         ),
     )
     async with trio.open_nursery() as clients:
@@ -141,18 +147,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
     nursery.start_soon(follow, event_log, checkpoints, services.state, feed, followed(services.settings), deliver.send)
-    ingest = Ingest(
-        feed=feed,
-        registry=services.registry,
-        identities=services.identities,
-        metrics=services.metrics,
-        reports=LogReports(feed, services.metrics, services.status),
-        live=services.live,
-        state=services.state,
-        checkpoints=checkpoints,
-        progressed=services.progressed,
-    )
-    nursery.start_soon(ingest.run, events)
+    nursery.start_soon(services.ingest.run, events)
     if services.platform_api is not None:
         nursery.start_soon(services.platform_api.run, services.live, feed.known.is_missing)
 
@@ -160,19 +155,13 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
 def _start_background(services: Services, nursery: trio.Nursery) -> None:
     """Start the tasks that serve all sessions."""
     nursery.start_soon(watch_loop, services.metrics)
-    nursery.start_soon(services.history.run)
-    nursery.start_soon(services.snapshots.run)
-    nursery.start_soon(services.notifications.run)
-    nursery.start_soon(services.appends.run)
-    nursery.start_soon(services.resting.run)
-    nursery.start_soon(services.holds.run, services.live)
-    if services.reminders is not None:
-        nursery.start_soon(services.reminders.run, services.live)
+    services.readers.start(nursery)
+    services.writers.start(nursery, services.live)
     if services.presence is not None:
         nursery.start_soon(services.presence.run)
     nursery.start_soon(services.sign_in.run)
     nursery.start_soon(services.websockets.receiver.run)
-    nursery.start_soon(keep_alive, services.registry.connections, services.settings)
+    nursery.start_soon(keep_alive, services.sessions.registry.connections, services.settings)
 
 
 async def _wait_prepared(services: Services, identities: IdentityTasks) -> None:
@@ -189,7 +178,7 @@ async def _serve_until_stopped(
     task_status: trio.TaskStatus[int],
 ) -> None:
     """Accept connections, each served in `clients`, until `stopping` is set; then drain (see the module)."""
-    settings, role, connections = services.settings, services.role, services.registry.connections
+    settings, role, connections = services.settings, services.role, services.sessions.registry.connections
     listeners = await role.listeners(settings)
     accept_scope = trio.CancelScope()
     clients.start_soon(_accept, role, wait_prepared, listeners, dispatcher, clients, accept_scope)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from random import uniform
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -11,38 +10,28 @@ import trio
 from attrs import frozen
 
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub, SendQueue
-from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
+from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.chat_rules import ChatRules
 from mesaya_ws.core.session.commands import Command
 from mesaya_ws.core.session.delivery import Delivery
-from mesaya_ws.core.session.hold_rules import HoldRules
-from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
-from mesaya_ws.core.session.presence import Presence
-from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.session import Limits, Session, Unfinished
+from mesaya_ws.core.session.session import Session, Unfinished
 from mesaya_ws.core.views.contents import SnapshotRules
 from mesaya_ws.core.wire.messages import Auth
 from mesaya_ws.eventlog import log_bytes
-from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
-from mesaya_ws.gateway.history import HistoryReader
-from mesaya_ws.gateway.holds import Holds
 from mesaya_ws.gateway.identity_tasks import IdentityTasks
-from mesaya_ws.gateway.log_reports import report_outcome
-from mesaya_ws.gateway.notifications import NotificationsRenderer
-from mesaya_ws.gateway.presence import PresenceExchange, process_name
-from mesaya_ws.gateway.reminders import Reminders
-from mesaya_ws.gateway.resting_appends import RestingAppends
+from mesaya_ws.gateway.ingest import Ingest
+from mesaya_ws.gateway.log_reports import LogReports, report_outcome
+from mesaya_ws.gateway.presence import PresenceExchange
+from mesaya_ws.gateway.readers import Readers, build_readers
+from mesaya_ws.gateway.sessions import Sessions, build_sessions
 from mesaya_ws.gateway.sign_in import SignIn
-from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.gateway.state import State
-from mesaya_ws.runtime.clocks import now_ms, steady
+from mesaya_ws.gateway.writers import Writers, build_writers
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.metrics import Metrics
@@ -59,7 +48,7 @@ if TYPE_CHECKING:
     from mesaya_ws.gateway.platform_api import PlatformApi
 
 
-@frozen
+@frozen(kw_only=True)
 class _SessionServices:
     """What sessions ask of others (`core.session.session.SessionServices`)."""
 
@@ -70,73 +59,113 @@ class _SessionServices:
     authenticate: Callable[[Session, Auth], Unfinished | None]
 
 
-@frozen(eq=False)
+@frozen(kw_only=True, eq=False)
 class Services:
     """The parts of one gateway that several of its tasks share.
 
     `live` is set once the history of the log has been read, `stopping` when the gateway must stop. `checkpoints` are
-    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL, `reminders` are without ACK_REMIND, and
-    `presence` is with PRESENCE_CHANNELS=0.
+    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL, and `presence` is with
+    PRESENCE_CHANNELS=0.
     """
 
     settings: Settings
     role: Role
     event_log: EventLog
-    feed: Feed
     metrics: Metrics
     status: Status
-    registry: SessionRegistry[Client]
-    identities: SessionIdentities[Session]
-    sign_in: SignIn
-    states: SharedSnapshots
-    snapshots: SnapshotRenderer
-    notifications: NotificationsRenderer
+    feed: Feed
     state: State
-    history: HistoryReader
-    appends: Appends
-    resting: RestingAppends
-    hold_rules: HoldRules
-    holds: Holds
-    reminders: Reminders | None
+    checkpoints: Checkpoints | None
+    platform_api: "PlatformApi | None"
+    ingest: Ingest
+    sessions: Sessions
+    readers: Readers
+    writers: Writers
+    sign_in: SignIn
     presence: PresenceExchange | None
     websockets: WebSocketServer
     events: EventServer
-    checkpoints: Checkpoints | None
-    platform_api: "PlatformApi | None"
-    live: trio.Event = attrs.field(factory=trio.Event)
+    live: trio.Event
     stopping: trio.Event = attrs.field(factory=trio.Event)
-
-    def progressed(self) -> None:
-        """Answer, and inform, those who wait for records that may have been processed."""
-        self.holds.progressed()
-        self.appends.progressed()
 
 
 def build(
+    *,
     settings: Settings,
     role: Role,
     metrics: Metrics,
-    identities: IdentityTasks,
+    identity_tasks: IdentityTasks,
     event_log: EventLog,
     state_log: EventLog | None,
     presence_log: EventLog | None,
 ) -> Services:
     """Build all parts; none of them runs yet."""
     status = Status(not_ready_when=settings.not_ready_when)
-    platform_api = _platform_api(event_log, settings, metrics)
-    note = partial(report_outcome, metrics, LogLimiter())
+    platform_api = _build_platform_api(event_log, settings, metrics)
+    report = partial(report_outcome, metrics, LogLimiter())
 
-    def note_and_propose(record: Record, outcome: Outcome) -> None:
-        note(record, outcome)
-        holds.on_record(record, outcome)
-        if reminders is not None:
-            reminders.on_record(record, outcome)
+    def on_record(record: Record, outcome: Outcome) -> None:
+        report(record, outcome)
+        writers.on_record(record, outcome)  # built after the feed, and before its first record
 
-    feed = Feed(
+    feed = _build_feed(settings, on_record, platform_api)
+    state = State(_state_folder(settings, role), feed, metrics, status)
+    checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
+    sessions = build_sessions(settings, feed.hub)
+    readers = build_readers(feed, state, settings.snapshot_bytes)
+    writers = build_writers(settings, event_log, feed, sessions.holds, sessions.identities.directory)
+    sign_in = _build_sign_in(sessions, identity_tasks, metrics)
+    presence = None if presence_log is None else _build_presence(sessions, presence_log, metrics)
+    asked = _SessionServices(
+        wait_for_feed=sessions.registry.wait_for_feed,
+        read_history=readers.history.request,
+        render_snapshot=readers.render_snapshot,
+        append=writers.resting.append,
+        authenticate=sign_in.authenticate,
+    )
+    open_session, registry = partial(sessions.open, feed, asked), sessions.registry
+    live = trio.Event()
+    ingest = Ingest(
+        feed=feed,
+        registry=registry,
+        identities=sessions.identities,
+        metrics=metrics,
+        reports=LogReports(feed, metrics, status),
+        live=live,
+        state=state,
+        checkpoints=checkpoints,
+        progressed=writers.progressed,
+    )
+    return Services(
+        settings=settings,
+        role=role,
+        event_log=event_log,
+        metrics=metrics,
+        status=status,
+        feed=feed,
+        state=state,
+        checkpoints=checkpoints,
+        platform_api=platform_api,
+        ingest=ingest,
+        sessions=sessions,
+        readers=readers,
+        writers=writers,
+        sign_in=sign_in,
+        presence=presence,
+        websockets=WebSocketServer(connection_config(settings), open_session, registry, metrics, status),
+        events=EventServer(settings, open_session, registry, metrics, status, identity_tasks.authentication),
+        live=live,
+    )
+
+
+def _build_feed(
+    settings: Settings, on_record: Callable[[Record, Outcome], None], platform_api: "PlatformApi | None"
+) -> Feed:
+    return Feed(
         Hub(),
         Window(settings.window_seconds, settings.window_bytes),
         settings.parent_timeout,
-        note_and_propose,
+        on_record,
         (lambda parent: None) if platform_api is None else platform_api.request_parent,
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
@@ -145,93 +174,31 @@ def build(
         keep_settled_days=settings.keep_settled_days,
         cache_bytes=settings.entity_cache_bytes,
     )
-    reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
-    states = SharedSnapshots(settings.snapshot_bytes)
-    snapshots = SnapshotRenderer(feed, states)
+
+
+def _state_folder(settings: Settings, role: Role) -> StateFolder:
     # A worker that relieves another one begins while that one still has its folder.
-    folder = StateFolder(state_directory(settings), 2 * settings.workers if role.shares_port else 1)
-    state = State(folder, feed, metrics, status)
-    history = HistoryReader(state, feed)
-    notifications = NotificationsRenderer(state, feed, states)
-    chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
-    name = process_name()
-    presence = Presence(feed.hub, name, settings.presence_channels, steady)
-    exchange = None if presence_log is None else PresenceExchange(presence_log, presence, metrics)
-    registry = SessionRegistry[Client]()
-    session_identities = SessionIdentities[Session](_identity_rules(settings), uniform)
-    hold_rules = HoldRules(settings.hold_seconds, name, trio.current_time, now_ms)
-    holds = Holds(event_log, feed, hold_rules, session_identities.directory, settings.hold_reconnect)
-    appends = Appends(event_log, feed, on_place=holds.on_appended)
-    resting = RestingAppends(appends.append)
-    sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
-    asked = _SessionServices(
-        registry.wait_for_feed,
-        history.request,
-        partial(_render_snapshot, notifications, snapshots),
-        resting.append,
-        sign_in.authenticate,
-    )
-    limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
-
-    def open_session(id: str, send_queue: SendQueue) -> Session:
-        return Session(
-            id,
-            feed,
-            send_queue,
-            limits,
-            asked,
-            identities=session_identities,
-            chat=chat,
-            presence=presence,
-            holds=hold_rules,
-        )
-
-    websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
-    events = EventServer(settings, open_session, registry, metrics, status, identities.authentication)
-    checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
-    return Services(
-        settings,
-        role,
-        event_log,
-        feed,
-        metrics,
-        status,
-        registry,
-        session_identities,
-        sign_in,
-        states,
-        snapshots,
-        notifications,
-        state,
-        history,
-        appends,
-        resting,
-        hold_rules,
-        holds,
-        reminders,
-        exchange,
-        websockets,
-        events,
-        checkpoints,
-        platform_api,
-    )
+    return StateFolder(state_directory(settings), 2 * settings.workers if role.shares_port else 1)
 
 
-def _render_snapshot(notifications: NotificationsRenderer, snapshots: SnapshotRenderer, delivery: Delivery) -> None:
-    """Request what a delivery waits for of the one who renders it."""
-    if notifications.takes(delivery):
-        notifications.request(delivery)
-    else:
-        snapshots.request(delivery)
+def _build_sign_in(sessions: Sessions, identity_tasks: IdentityTasks, metrics: Metrics) -> SignIn:
+    """Build what signs sessions in, and wakes for what is due or revoked."""
+    revocations = identity_tasks.revocations
+    sign_in = SignIn(sessions.identities, identity_tasks.authentication, metrics, revocations)
+    sessions.identities.deadlines.on_earlier = sign_in.on_earlier
+    if revocations is not None:
+        revocations.on_revoked = sign_in.on_revoked
+    return sign_in
 
 
-def _identity_rules(settings: Settings) -> IdentityRules:
-    return IdentityRules(
-        settings.max_connections_per_user, settings.jwt_leeway, settings.auth_required, settings.handshake_timeout
-    )
+def _build_presence(sessions: Sessions, presence_log: EventLog, metrics: Metrics) -> PresenceExchange:
+    """Build what exchanges the presence of the sessions, and wakes for what is due of it."""
+    exchange = PresenceExchange(presence_log, sessions.presence, metrics)
+    sessions.presence.on_due = exchange.wake
+    return exchange
 
 
-def _platform_api(event_log: EventLog, settings: Settings, metrics: Metrics) -> "PlatformApi | None":
+def _build_platform_api(event_log: EventLog, settings: Settings, metrics: Metrics) -> "PlatformApi | None":
     if not settings.platform_api_url:
         return None
     # Its HTTP client takes 0.2 s to import: only gateways that use it pay for that.
@@ -246,9 +213,9 @@ def gauges(services: Services) -> Gauges:
         services.feed,
         services.status,
         limits_of(services.settings),
-        partial(_waiting, services.registry.connections),
+        partial(_waiting, services.sessions.registry.connections),
         partial(log_bytes, services.settings),
-        {"snapshots": lambda: services.states.bytes},
+        {"snapshots": lambda: services.readers.shared.bytes},
     )
 
 

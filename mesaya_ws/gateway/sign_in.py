@@ -56,9 +56,6 @@ class SignIn:
         self._ending: dict[str, None] = {}
         self._ended = trio.Event()
         self._floor = 0
-        identities.deadlines.on_earlier = self._on_earlier
-        if revocations is not None:
-            revocations.on_revoked = self.on_revoked
 
     def authenticate(self, session: Session, message: Auth) -> Unfinished | None:
         """Answer an `auth`; if the issuer's keys must be read first, return what is to be awaited for that."""
@@ -127,7 +124,8 @@ class SignIn:
             with trio.move_on_after(seconds):
                 await self._woken.wait()
 
-    def _on_earlier(self) -> None:
+    def on_earlier(self) -> None:
+        """Do what is due now before all else when it is (`Deadlines.on_earlier`)."""
         # Most tokens end long after it wakes up anyway: to wake up for them would make handshakes dearer.
         if self._identities.deadlines.next < self._sleeps_until:
             self._wake()

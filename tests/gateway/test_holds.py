@@ -22,7 +22,7 @@ from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.gateway.appends import Appends
-from mesaya_ws.gateway.holds import Holds
+from mesaya_ws.gateway.writers import build_holds
 from tests.core.replicas import Replica, SharedLog, said, send
 from tests.support.log import NOW, record
 
@@ -38,7 +38,7 @@ class Instance:
         self.rules = HoldRules(LEASE, name, trio.current_time, lambda: log.now + round(wrong * 1000))
         self.replica.holds = self.rules
         directory = self.replica.identities.directory
-        self.holds = Holds(self, self.replica.feed, self.rules, directory, RECONNECT)
+        self.holds = build_holds(self, self.replica.feed, self.rules, directory, RECONNECT)
         self.appends = Appends(self, self.replica.feed, on_place=self.holds.on_appended)
         self.replica.services.append = self.appends.append
         self.replica.report = self.holds.on_record

@@ -41,6 +41,7 @@ class Process:
         self.feed = a_feed()
         self.presence = Presence(self.feed.hub, name or process_name(), 100, steady)
         self.exchange = PresenceExchange(log, self.presence, self.metrics)
+        self.presence.on_due = self.exchange.wake
         self.scope = trio.CancelScope()
         self.feed.ingest(LogMetadata({}, {}), NOW)
         work(self.feed)

@@ -56,6 +56,8 @@ class Scene:
         self.world = World(identities=self.identities)
         self.metrics, self.revocations = Metrics(), StubRevocations()
         self.sign_in = SignIn(self.identities, keys, self.metrics, self.revocations, clock=trio.current_time)
+        self.identities.deadlines.on_earlier = self.sign_in.on_earlier
+        self.revocations.on_revoked = self.sign_in.on_revoked
         self.world.services.authenticate = self.sign_in.authenticate
 
     def signed_in(self, user="u1", seconds=1000.0, issued=0.0):
@@ -129,7 +131,9 @@ async def test_token_that_ends_late_wakes_nobody_and_one_that_ends_soon_does(aut
         readings.append(trio.current_time())
         return readings[-1]
 
-    nursery.start_soon(SignIn(scene.identities, None, scene.metrics, clock=clock).run)
+    sign_in = SignIn(scene.identities, None, scene.metrics, clock=clock)
+    scene.identities.deadlines.on_earlier = sign_in.on_earlier
+    nursery.start_soon(sign_in.run)
     await trio.testing.wait_all_tasks_blocked()
     asleep = len(readings)
     scene.signed_in(seconds=1000)
