@@ -181,7 +181,7 @@ def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):
     assert sentence in problem
 
 
-def test_the_state_topic_may_not_be_followed_though_it_is_our_own(tmp_path):
+def test_the_checkpoint_topic_may_not_be_followed_though_it_is_our_own(tmp_path):
     asking = {"PLATFORM_API_URL": "http://backend:3000/api/v1", "CHECKPOINT_TOPIC": PARENTS_TOPIC}
     with pytest.raises(SettingsError, match="is followed"):
         load_settings(asking, tmp_path)

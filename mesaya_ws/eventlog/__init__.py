@@ -30,7 +30,7 @@ def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
     return open_sqlite_log(settings.event_log_file, topics)
 
 
-def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
+def open_checkpoint_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
     """Return a log of CHECKPOINT_TOPIC alone, which keeps the last record of each key; None when it is not set.
 
     Entering raises `SettingsError`, as that of the event log does.

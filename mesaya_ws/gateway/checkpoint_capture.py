@@ -9,7 +9,7 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.state.tracking import Follower
-from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic, is_full, packed
+from mesaya_ws.gateway.checkpoint_topic import Checkpoint, CheckpointTopic, is_full, packed
 
 WHOLE_MS = 86_400_000
 """Age of what was known that is continued, at most: what has been erased since must not be in the topic for ever."""
@@ -22,12 +22,12 @@ class CheckpointCapture:
     """Captures checkpoints of `feed` between two of its turns, when they are requested.
 
     `after` is the checkpoint that what changes comes after, as long as it is followed: the last one of the topic
-    `state` that this instance has written or begun with. What has changed waits up to `max_changes` rows.
+    `topic` that this instance has written or begun with. What has changed waits up to `max_changes` rows.
     """
 
-    def __init__(self, feed: Feed, state: StateTopic, time_ms: Callable[[], int], max_changes: int) -> None:
+    def __init__(self, feed: Feed, topic: CheckpointTopic, time_ms: Callable[[], int], max_changes: int) -> None:
         self._feed = feed
-        self._state = state
+        self._topic = topic
         self._time_ms = time_ms
         self._max_changes = max_changes
         self._requested: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
@@ -50,7 +50,7 @@ class CheckpointCapture:
         return Checkpoint(taken, cut, rows, pieces=pieces), since
 
     async def capture(self) -> None:
-        """Copy the state, or what of it has changed, if a checkpoint is due.
+        """Copy what is known, or what of it has changed, if a checkpoint is due.
 
         Call it between two turns of the feed, which must wait for it. It takes some 0.3 µs for each entity.
         """
@@ -73,8 +73,8 @@ class CheckpointCapture:
         follower, after = self._follower, self.after
         if follower is not None and (
             after is None
-            or not is_newest(self._state.changelog, after)
-            or self._is_used_up(self._state.changelog.chain(after), follower.pending)
+            or not is_newest(self._topic.changelog, after)
+            or self._is_used_up(self._topic.changelog.chain(after), follower.pending)
         ):
             self.stop_following()
         return self._follower
@@ -91,7 +91,7 @@ class CheckpointCapture:
 
     def give_back(self, checkpoint: Checkpoint) -> None:
         """Have captured once more what was not written: as a change, if what it comes after is still the newest."""
-        if self._follower is None or self.after is None or not is_newest(self._state.changelog, self.after):
+        if self._follower is None or self.after is None or not is_newest(self._topic.changelog, self.after):
             self.stop_following()
             return
         rows: dict[str, dict[str, object]] = {}

@@ -12,7 +12,7 @@ All instances write to one topic, without a leader. Each of them repeats:
 5. rest until the last writer has missed its turn; the last writer itself does not rest.
 
 So keeping checkpoints costs what changes. All that is known is written by who takes over from an instance with which it
-has not begun, where what has changed is as much as all that is known (`state_topic.is_full`), and once a day.
+has not begun, where what has changed is as much as all that is known (`checkpoint_topic.is_full`), and once a day.
 
 No time of day decides anything: a checkpoint's age is how long this instance has known it, and it is newer than another
 one if it is further in the log. So a checkpoint that was written with a wrong clock stops nobody.
@@ -35,8 +35,8 @@ from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.eventlog.availability import when_available
 from mesaya_ws.gateway.checkpoint_capture import MOST_CHANGED, CheckpointCapture, is_newest
+from mesaya_ws.gateway.checkpoint_topic import PAGE, Checkpoint, CheckpointTopic
 from mesaya_ws.gateway.log_fit import fits_log
-from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
@@ -50,11 +50,11 @@ LEAST_INTERVAL = 1.0
 
 
 class Checkpoints:
-    """The checkpoints of `feed`, in `state_log`, which holds only CHECKPOINT_TOPIC."""
+    """The checkpoints of `feed`, in `checkpoint_log`, which holds only CHECKPOINT_TOPIC."""
 
     def __init__(
         self,
-        state_log: EventLog,
+        checkpoint_log: EventLog,
         event_log: EventLog,
         feed: Feed,
         settings: Settings,
@@ -64,14 +64,14 @@ class Checkpoints:
         max_changes: int = MOST_CHANGED,
         page: int = PAGE,
     ) -> None:
-        self._state = StateTopic(state_log, settings.checkpoint_topic, page=page)
+        self._topic = CheckpointTopic(checkpoint_log, settings.checkpoint_topic, page=page)
         self._time_ms = time_ms
         self._event_log = event_log
         self._feed = feed
-        self._topics = frozenset(followed(settings))
+        self._followed = frozenset(followed(settings))
         self._interval = max(settings.window_seconds, LEAST_INTERVAL)
         self._metrics = metrics
-        self._capture = CheckpointCapture(feed, self._state, time_ms, max_changes)
+        self._capture = CheckpointCapture(feed, self._topic, time_ms, max_changes)
         self._failing = Alarm(log, "no checkpoint can be written")
         self._outdone = Alarm(
             log,
@@ -92,20 +92,20 @@ class Checkpoints:
 
     async def _restore(self) -> Mapping[Partition, PartitionPosition]:
         start = await self._restore_newest()
-        self._state.changelog.forget_contents()
+        self._topic.changelog.forget_contents()
         # Checkpoints of before the start count as old.
         self._note(-inf)
         return start
 
     async def _restore_newest(self) -> Mapping[Partition, PartitionPosition]:
-        await self._state.read_on()
-        for mark in self._state.changelog.whole():
-            places = {at: place for at, place in mark.cut.places.items() if at.topic in self._topics}
+        await self._topic.read_on()
+        for mark in self._topic.changelog.whole():
+            places = {at: place for at, place in mark.cut.places.items() if at.topic in self._followed}
             if not await self._is_of_use(places):
                 log.warning("a checkpoint is of no use: the log is another one", checkpoint=mark.id)
             elif await self._load(mark, attrs.evolve(mark.cut, places=places)):
                 return places
-        for mark in self._state.changelog.foreign.values():
+        for mark in self._topic.changelog.foreign.values():
             log.info(
                 "a checkpoint of another version cannot be read: the log is read from its beginning, once",
                 checkpoint=mark.id,
@@ -116,7 +116,7 @@ class Checkpoints:
 
     async def _load(self, mark: Mark, cut: Cut) -> bool:
         """Restore the feed from a checkpoint; return whether that was possible."""
-        changelog = self._state.changelog
+        changelog = self._topic.changelog
         chain = changelog.chain(mark)
         batches = [[part.content or b"" for part in changelog.parts(each)] for each in chain]
         try:
@@ -132,7 +132,7 @@ class Checkpoints:
         return True
 
     async def capture(self) -> None:
-        """Copy the state, or what of it has changed, if a checkpoint is due; see `CheckpointCapture.capture`."""
+        """Copy what is known, or what of it has changed, if a checkpoint is due; see `CheckpointCapture.capture`."""
         await self._capture.capture()
 
     async def run(self) -> None:
@@ -155,13 +155,13 @@ class Checkpoints:
             await trio.sleep(self._interval * _jitter())
             await self._read_new()
             if await self._is_due(checkpoint, since):
-                before = self._state.changelog.newest()
-                mark = await self._state.write(checkpoint, self._capture.after)
+                before = self._topic.changelog.newest()
+                mark = await self._topic.write(checkpoint, self._capture.after)
                 is_written, self._capture.after = True, mark
                 self._since[mark.id] = since
                 log.debug("checkpoint written", checkpoint=mark.id, rows=mark.rows, after=len(mark.after))
                 await self._read_new()
-                await self._state.delete_others([mark] if before is None else [mark, before])
+                await self._topic.delete_others([mark] if before is None else [mark, before])
                 await self._read_new()
         except CorruptCheckpointError as error:
             log.warning("a checkpoint cannot be continued: it is damaged", reason=str(error))
@@ -175,21 +175,21 @@ class Checkpoints:
 
     async def _read_new(self) -> None:
         """Read what has been written meanwhile."""
-        await self._state.look()
+        await self._topic.look()
         self._note(trio.current_time())
 
     def _note(self, now: float) -> None:
         """Note the complete checkpoints and their ages, and the newest one in the metrics."""
-        whole = self._state.changelog.whole()
+        whole = self._topic.changelog.whole()
         self._since = {mark.id: self._since.get(mark.id, now) for mark in whole}
         for newest in whole[:1]:
-            rows = sum(each.rows for each in self._state.changelog.chain(newest))
+            rows = sum(each.rows for each in self._topic.changelog.chain(newest))
             self._metrics.note_checkpoint(newest.id, newest.taken / 1000, rows)
 
     def _rest(self) -> float:
         """Return for how many seconds to leave the turn to the last writer: until it has missed one."""
-        newest = self._state.changelog.newest()
-        if newest is None or self._state.wrote(newest):
+        newest = self._topic.changelog.newest()
+        if newest is None or self._topic.wrote(newest):
             return 0.0
         return max(0.0, self._since[newest.id] + self._interval * (2 + _jitter()) - trio.current_time())
 
@@ -198,11 +198,11 @@ class Checkpoints:
 
         What has changed after a checkpoint says nothing without it.
         """
-        newest = self._state.changelog.newest()
+        newest = self._topic.changelog.newest()
         if newest is not None and self._since[newest.id] > since:
             self._outdone.clear()
             return False
-        if (after := self._capture.after) is not None and not is_newest(self._state.changelog, after):
+        if (after := self._capture.after) is not None and not is_newest(self._topic.changelog, after):
             return False
         if await self._may_replace(checkpoint, newest):
             self._outdone.clear()
@@ -228,7 +228,9 @@ class Checkpoints:
 
     async def _is_of_use(self, places: Mapping[Partition, PartitionPosition]) -> bool:
         """Return whether the log still is the one that was read up to `places`; missing partitions do not count."""
-        return await fits_log(self._event_log, {at: place for at, place in places.items() if at.topic in self._topics})
+        return await fits_log(
+            self._event_log, {at: place for at, place in places.items() if at.topic in self._followed}
+        )
 
     def _age(self, mark: Mark) -> float:
         """Return how many seconds ago a checkpoint was captured, if all clocks are right."""

@@ -27,7 +27,7 @@ from mesaya_ws import __version__
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog
-from mesaya_ws.eventlog import open_event_log, open_presence_log, open_revocation_log, open_state_log
+from mesaya_ws.eventlog import open_checkpoint_log, open_event_log, open_presence_log, open_revocation_log
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.following import follow
 from mesaya_ws.gateway.identity_tasks import IdentityTasks, build_identities
@@ -74,7 +74,7 @@ async def serve(
     async with (
         tuned_gc(),
         open_log(settings) as event_log,
-        open_state_log(settings) as state_log,
+        open_checkpoint_log(settings) as checkpoint_log,
         open_revocation_log(settings) as revocation_log,
         open_presence_log(settings) as presence_log,
     ):
@@ -86,7 +86,7 @@ async def serve(
             metrics=metrics,
             identity_tasks=identities,
             event_log=event_log,
-            state_log=state_log,
+            checkpoint_log=checkpoint_log,
             presence_log=presence_log,
         )
         with services.state:

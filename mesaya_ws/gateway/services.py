@@ -96,7 +96,7 @@ def build(
     metrics: Metrics,
     identity_tasks: IdentityTasks,
     event_log: EventLog,
-    state_log: EventLog | None,
+    checkpoint_log: EventLog | None,
     presence_log: EventLog | None,
 ) -> Services:
     """Build all parts; none of them runs yet."""
@@ -110,7 +110,7 @@ def build(
 
     feed = _build_feed(settings, on_record, platform_api)
     state = State(_state_folder(settings, role), feed, metrics, status)
-    checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
+    checkpoints = None if checkpoint_log is None else Checkpoints(checkpoint_log, event_log, feed, settings, metrics)
     sessions = build_sessions(settings, feed.hub)
     readers = build_readers(feed, state, settings.snapshot_bytes)
     writers = build_writers(settings, event_log, feed, sessions.holds, sessions.identities.directory)

@@ -130,13 +130,13 @@ def test_one_sentence_names_all_topics_that_it_is_about():
         (Topic("state", exists=False, operations=("READ",)), False, "may not create it"),
     ],
 )
-def test_state_topic_that_is_of_no_use_is_reported(made, is_error, words):
+def test_checkpoint_topic_that_is_of_no_use_is_reported(made, is_error, words):
     [finding] = reported(made)
     assert finding.is_error is is_error
     assert words in finding.sentence
 
 
-def test_state_topic_that_will_be_made_is_fine():
+def test_checkpoint_topic_that_will_be_made_is_fine():
     assert reported(Topic("state", exists=False, operations=ALL)) == []
 
 

@@ -573,7 +573,7 @@ async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
         assert instance.tables == [*names, "last", "unwritten"]
 
 
-async def test_unknown_state_topic_is_waited_for_and_never_overwritten(
+async def test_unknown_checkpoint_topic_is_waited_for_and_never_overwritten(
     clock: MockClock, log: FakeLog, state: FakeLog, kept: None
 ):
     await log.remove_before(Partition(TABLES, 0), 2)

@@ -1,4 +1,4 @@
-"""What is in the state topic, as several instances write and read it."""
+"""What is in the topic of checkpoints, as several instances write and read it."""
 
 import random
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
-from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic, is_full
+from mesaya_ws.gateway.checkpoint_topic import PAGE, Checkpoint, CheckpointTopic, is_full
 from tests.fakes import FakeLog
 
 STATE = "test.state"
@@ -39,13 +39,13 @@ def checkpoint(taken: int, parts: int = 1) -> Checkpoint:
     return whole(numbered(taken, parts), taken)
 
 
-def rows_in(topic: StateTopic, mark: Mark) -> list[Row]:
+def rows_in(topic: CheckpointTopic, mark: Mark) -> list[Row]:
     batches = [[part.content for part in topic.changelog.parts(each)] for each in topic.changelog.chain(mark)]
     return [row for piece in rows_of(batches) for row in piece]
 
 
 async def test_what_one_instance_writes_another_reads(log: FakeLog):
-    writer, reader = StateTopic(log, STATE), StateTopic(log, STATE)
+    writer, reader = CheckpointTopic(log, STATE), CheckpointTopic(log, STATE)
     mark = await writer.write(checkpoint(1, parts=PAGE + 1))
     await reader.read_on()
     assert mark.parts > PAGE
@@ -62,7 +62,7 @@ def changes(number: int, rows: int = 1) -> Checkpoint:
 
 
 async def test_changes_are_put_together_while_they_are_few(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     newest = await topic.write(whole([("t", str(n), n) for n in range(1000)] + [("t", "gone", 1)]))
     sizes = []
     for number in range(1, 41):
@@ -72,7 +72,7 @@ async def test_changes_are_put_together_while_they_are_few(log: FakeLog):
         sizes.append([mark.rows for mark in topic.changelog.chain(newest)][1:])
     assert max(map(len, sizes)) <= 4
     assert sum(sizes[-1]) <= 40 + len(sizes[-1])
-    reader = StateTopic(log, STATE)
+    reader = CheckpointTopic(log, STATE)
     await reader.read_on()
     rows = rows_in(reader, newest)
     assert ("t", "gone", 1) not in rows
@@ -80,7 +80,7 @@ async def test_changes_are_put_together_while_they_are_few(log: FakeLog):
 
 
 async def test_large_batches_of_changes_are_left_as_they_are(log: FakeLog):
-    topic = StateTopic(log, STATE, max_merged=10)
+    topic = CheckpointTopic(log, STATE, max_merged=10)
     newest = await topic.write(checkpoint(0))
     for number in range(1, 4):
         await topic.look()
@@ -90,7 +90,7 @@ async def test_large_batches_of_changes_are_left_as_they_are(log: FakeLog):
 
 
 async def test_changes_that_cannot_be_put_together_since_a_part_has_gone_are_damaged(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     first = await topic.write(checkpoint(0))
     await topic.look()
     newest = await topic.write(changes(1), first)
@@ -101,7 +101,7 @@ async def test_changes_that_cannot_be_put_together_since_a_part_has_gone_are_dam
 
 
 async def test_what_is_not_kept_is_deleted_but_for_what_may_be_being_written(log: FakeLog):
-    topic, other = StateTopic(log, STATE), StateTopic(log, STATE)
+    topic, other = CheckpointTopic(log, STATE), CheckpointTopic(log, STATE)
     marks = [await topic.write(checkpoint(number)) for number in range(3)]
     await log.append([part_record(STATE, "other.1", 0, b"part")])
     await topic.look()
@@ -125,7 +125,7 @@ def test_all_that_is_known_is_written_when_as_much_has_changed_or_in_too_many_ba
 
 
 async def test_reading_marks_keeps_no_contents(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     mark = await topic.write(checkpoint(1))
     await topic.look()
     assert topic.changelog.newest() == mark
@@ -146,7 +146,7 @@ class NotingLog(FakeLog):
 
 async def test_what_has_been_read_is_not_read_again():
     log = NotingLog((STATE,))
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     for taken in range(3):
         await topic.write(whole([], taken))
         await topic.read_on()
@@ -154,17 +154,17 @@ async def test_what_has_been_read_is_not_read_again():
 
 
 async def test_a_topic_that_was_created_anew_is_read_from_its_beginning(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     await topic.write(checkpoint(1, parts=3))
     await topic.read_on()
     log.replace(STATE)
-    marker = await StateTopic(log, STATE).write(checkpoint(2))
+    marker = await CheckpointTopic(log, STATE).write(checkpoint(2))
     await topic.read_on()
     assert topic.changelog.newest() == marker
 
 
 async def test_a_topic_that_has_lost_its_end_is_read_from_its_beginning(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     kept = await topic.write(checkpoint(1, parts=3))
     await topic.read_on()
     lost = await topic.write(checkpoint(2, parts=3))
@@ -179,7 +179,7 @@ async def test_a_topic_that_has_lost_its_end_is_read_from_its_beginning(log: Fak
 
 
 async def test_a_log_that_does_not_answer_is_reported(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     with log.failing():
         with pytest.raises(LogUnavailableError):
             await topic.read_on()
@@ -188,13 +188,13 @@ async def test_a_log_that_does_not_answer_is_reported(log: FakeLog):
 
 
 async def test_topic_written_past_its_lost_end_is_read_from_its_beginning(log: FakeLog):
-    topic = StateTopic(log, STATE)
+    topic = CheckpointTopic(log, STATE)
     kept = await topic.write(checkpoint(1, parts=3))
     await topic.read_on()
     await topic.write(checkpoint(2, parts=3))
     await topic.read_on()
     log.lose_end(STATE, 4)
-    other = StateTopic(log, STATE)
+    other = CheckpointTopic(log, STATE)
     await other.read_on()
     newest = await other.write(checkpoint(3, parts=6))
     await topic.read_on()

@@ -59,7 +59,7 @@ async def packed(pieces: Iterable[list[Row]]) -> list[bytes]:
     return parts
 
 
-class StateTopic:
+class CheckpointTopic:
     """The topic `topic` of `log`, which holds no other; the `changelog` is what has been read of it.
 
     All its methods raise `LogUnavailableError`, and those that write also `RecordRejectedError`.
