@@ -19,7 +19,7 @@ from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.history import next_history_request, on_history
 from mesaya_ws.core.session.subscription import Subscription
 from mesaya_ws.gateway.snapshots import between_records
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_keeper import StoreKeeper
 from mesaya_ws.gateway.store_reads import Look, read_stored
 
 BATCH = 32
@@ -42,8 +42,8 @@ class HistoryReader:
     Those who have no answer yet go before those who have: in a storm, most of what is read is what follows answers.
     """
 
-    def __init__(self, state: State, feed: Feed) -> None:
-        self._state = state
+    def __init__(self, store: StoreKeeper, feed: Feed) -> None:
+        self._store = store
         self._feed = feed
         # Weak: in a long outage many come, wait for a while, and go.
         self._unanswered: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
@@ -90,7 +90,7 @@ class HistoryReader:
         def continues(number: int, page: HistoryPage) -> bool:
             return self._feed.continues_page(requests[number], page)
 
-        pages = await read_stored(self._state, self._feed, requests, look, continues)
+        pages = await read_stored(self._store, self._feed, requests, look, continues)
         for number, asked in enumerate(batch):
             await between_records(self._feed)
             on_history(asked.delivery, asked.subscription, pages.get(number))

@@ -17,7 +17,7 @@ from mesaya_ws.core.session.session import Session
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import Driver
 from mesaya_ws.gateway.log_reports import LogReports, report_gaps
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_keeper import StoreKeeper
 from mesaya_ws.runtime.gc_tuning import keep, look
 from mesaya_ws.runtime.metrics import Metrics
 
@@ -38,7 +38,7 @@ class Ingest:
     metrics: Metrics
     reports: LogReports
     live: trio.Event
-    state: State | None = None
+    store: StoreKeeper | None = None
     checkpoints: Checkpoints | None = None
     progressed: Callable[[], None] = lambda: None
 
@@ -63,8 +63,8 @@ class Ingest:
 
     def _become_live(self) -> None:
         self.live.set()
-        if self.state is not None:
-            self.state.note_ready()
+        if self.store is not None:
+            self.store.note_ready()
         keep()
         self.reports.caught_up()
 
@@ -77,8 +77,8 @@ class Ingest:
     async def ingested(self, _: float) -> None:
         """Have the young objects collected, before they are many, and let others run."""
         (look if self.feed.live else keep)()
-        if self.state is not None:
-            await self.state.make_room()
+        if self.store is not None:
+            await self.store.make_room()
         await trio.lowlevel.checkpoint()
 
     async def processed(self, _: float) -> None:

@@ -16,7 +16,7 @@ from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
 from mesaya_ws.core.recovery.notifications import StoredNotifications, read_notifications
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.gateway.snapshots import between_records, render_pieces
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_keeper import StoreKeeper
 from mesaya_ws.gateway.store_reads import Look, read_stored
 
 BATCH = 16
@@ -26,10 +26,10 @@ BATCH = 16
 class NotificationsRenderer:
     """Renders what deliveries wait for, where that `reads_notifications`: in the order in which they came."""
 
-    def __init__(self, state: State, feed: Feed, states: SharedSnapshots) -> None:
-        self._state = state
+    def __init__(self, store: StoreKeeper, feed: Feed, shared: SharedSnapshots) -> None:
+        self._store = store
         self._feed = feed
-        self._states = states
+        self._shared = shared
         # In the order in which they came; weak, for who has gone is not rendered for.
         self._waiting: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
         self._requested = trio.Event()
@@ -70,7 +70,7 @@ class NotificationsRenderer:
         def continues(_: Channel, stored: StoredNotifications) -> bool:
             return states.continues_notifications(stored)
 
-        read = await read_stored(self._state, self._feed, wanted, look, continues)
+        read = await read_stored(self._store, self._feed, wanted, look, continues)
         for channel, deliveries in wanted.items():
             await between_records(self._feed)
             stored = read.get(channel)
@@ -78,7 +78,7 @@ class NotificationsRenderer:
             snapshot = states.snapshot(channel, stored if stored is not None and continues(channel, stored) else None)
             await render_pieces(snapshot)
             if snapshot.size:
-                self._states.keep(snapshot, trio.current_time())
+                self._shared.keep(snapshot, trio.current_time())
             for delivery in deliveries:
                 delivery.on_rendered(snapshot)
                 await trio.lowlevel.checkpoint()

@@ -9,7 +9,7 @@ from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.notifications import NotificationsRenderer
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_keeper import StoreKeeper
 
 
 @frozen(kw_only=True, eq=False)
@@ -35,12 +35,12 @@ class Readers:
         nursery.start_soon(self.notifications.run)
 
 
-def build_readers(feed: Feed, state: State, snapshot_bytes: int) -> Readers:
+def build_readers(feed: Feed, store: StoreKeeper, snapshot_bytes: int) -> Readers:
     """Build all readers; none of them runs yet. Rendered snapshots are kept in so many bytes."""
     shared = SharedSnapshots(snapshot_bytes)
     return Readers(
-        history=HistoryReader(state, feed),
+        history=HistoryReader(store, feed),
         snapshots=SnapshotRenderer(feed, shared),
-        notifications=NotificationsRenderer(state, feed, shared),
+        notifications=NotificationsRenderer(store, feed, shared),
         shared=shared,
     )

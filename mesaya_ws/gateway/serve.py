@@ -89,7 +89,7 @@ async def serve(
             checkpoint_log=checkpoint_log,
             presence_log=presence_log,
         )
-        with services.state:
+        with services.store:
             async with trio.open_nursery() as background:
                 await _run(services, identities, background, bound, configuration, task_status)
 
@@ -146,7 +146,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
     """Start the tasks that carry the log to the feed, from the newest checkpoint on if there is one."""
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
-    nursery.start_soon(follow, event_log, checkpoints, services.state, feed, followed(services.settings), deliver.send)
+    nursery.start_soon(follow, event_log, checkpoints, services.store, feed, followed(services.settings), deliver.send)
     nursery.start_soon(services.ingest.run, events)
     if services.platform_api is not None:
         nursery.start_soon(services.platform_api.run, services.live, feed.known.is_missing)

@@ -30,7 +30,7 @@ from mesaya_ws.gateway.presence import PresenceExchange
 from mesaya_ws.gateway.readers import Readers, build_readers
 from mesaya_ws.gateway.sessions import Sessions, build_sessions
 from mesaya_ws.gateway.sign_in import SignIn
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_keeper import StoreKeeper
 from mesaya_ws.gateway.writers import Writers, build_writers
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.log_limiter import LogLimiter
@@ -74,7 +74,7 @@ class Services:
     metrics: Metrics
     status: Status
     feed: Feed
-    state: State
+    store: StoreKeeper
     checkpoints: Checkpoints | None
     platform_api: "PlatformApi | None"
     ingest: Ingest
@@ -109,10 +109,10 @@ def build(
         writers.on_record(record, outcome)  # built after the feed, and before its first record
 
     feed = _build_feed(settings, on_record, platform_api)
-    state = State(_state_folder(settings, role), feed, metrics, status)
+    store = StoreKeeper(_state_folder(settings, role), feed, metrics, status)
     checkpoints = None if checkpoint_log is None else Checkpoints(checkpoint_log, event_log, feed, settings, metrics)
     sessions = build_sessions(settings, feed.hub)
-    readers = build_readers(feed, state, settings.snapshot_bytes)
+    readers = build_readers(feed, store, settings.snapshot_bytes)
     writers = build_writers(settings, event_log, feed, sessions.holds, sessions.identities.directory)
     sign_in = _build_sign_in(sessions, identity_tasks, metrics)
     presence = None if presence_log is None else _build_presence(sessions, presence_log, metrics)
@@ -132,7 +132,7 @@ def build(
         metrics=metrics,
         reports=LogReports(feed, metrics, status),
         live=live,
-        state=state,
+        store=store,
         checkpoints=checkpoints,
         progressed=writers.progressed,
     )
@@ -143,7 +143,7 @@ def build(
         metrics=metrics,
         status=status,
         feed=feed,
-        state=state,
+        store=store,
         checkpoints=checkpoints,
         platform_api=platform_api,
         ingest=ingest,

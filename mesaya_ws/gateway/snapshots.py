@@ -18,9 +18,9 @@ SHARE = 0.5
 class SnapshotRenderer:
     """Renders what deliveries wait for (`Delivery.to_render`): once for all that need the same within some seconds."""
 
-    def __init__(self, feed: Published, states: SharedSnapshots, share: float = SHARE) -> None:
+    def __init__(self, feed: Published, shared: SharedSnapshots, share: float = SHARE) -> None:
         self._feed = feed
-        self._states = states
+        self._shared = shared
         self._rests = 1 / share - 1
         # In the order in which they came; weak, for who has gone is not rendered for.
         self._requests: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
@@ -50,21 +50,21 @@ class SnapshotRenderer:
     async def _wait_requested(self) -> None:
         """Wait for a request; meanwhile, forget snapshots that are too old to be shared."""
         while not self._requested.is_set():
-            with trio.move_on_at(self._states.forget(trio.current_time()) or inf):
+            with trio.move_on_at(self._shared.forget(trio.current_time()) or inf):
                 await self._requested.wait()
         self._requested = trio.Event()
 
     async def _render(self, channel: Channel, deliveries: list[Delivery]) -> None:
-        state = self._states.find(channel, self._feed.window, trio.current_time())
+        snapshot = self._shared.find(channel, self._feed.window, trio.current_time())
         busy = 0.0
-        if state is None:
+        if snapshot is None:
             await between_records(self._feed)
-            state = self._feed.states.snapshot(channel)
-            busy = await render_pieces(state)
-            if state.size:
-                self._states.keep(state, trio.current_time())
+            snapshot = self._feed.states.snapshot(channel)
+            busy = await render_pieces(snapshot)
+            if snapshot.size:
+                self._shared.keep(snapshot, trio.current_time())
         for delivery in deliveries:
-            delivery.on_rendered(state)
+            delivery.on_rendered(snapshot)
             await trio.lowlevel.checkpoint()
         await trio.sleep(busy * self._rests)
 
@@ -78,10 +78,10 @@ async def between_records(feed: Published) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def render_pieces(state: Snapshot) -> float:
+async def render_pieces(snapshot: Snapshot) -> float:
     """Render a snapshot while other tasks run; return the seconds that the rendering itself took."""
     busy, began = 0.0, trio.current_time()
-    for _ in state.write():
+    for _ in snapshot.write():
         busy += trio.current_time() - began
         await trio.lowlevel.checkpoint()
         began = trio.current_time()

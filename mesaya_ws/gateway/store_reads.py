@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.state.interface import StateView
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.store_keeper import StoreKeeper
 
 TRIES = 4
 """How often what is read may be overtaken by the window, where more is published at once than that can hold."""
@@ -18,7 +18,7 @@ Look = Callable[[StateView], Sequence[V]]
 
 
 async def read_stored(
-    state: State,
+    store: StoreKeeper,
     feed: Feed,
     wanted: Collection[K],
     look: Callable[[Sequence[K]], Look[V]],
@@ -32,19 +32,19 @@ async def read_stored(
     read: dict[K, V] = {}
     for tries in range(TRIES):
         missing = [key for key in wanted if key not in read or not continues(key, read[key])]
-        if not missing or (tries and state.is_failing):
+        if not missing or (tries and store.is_failing):
             break
         if tries:
-            await state.commit_now()
-        read |= zip(missing, await _read_once(state, feed, look(missing)), strict=False)
+            await store.commit_now()
+        read |= zip(missing, await _read_once(store, feed, look(missing)), strict=False)
     return read
 
 
-async def _read_once(state: State, feed: Feed, look: Look[V]) -> Sequence[V]:
+async def _read_once(store: StoreKeeper, feed: Feed, look: Look[V]) -> Sequence[V]:
     """Return what is read; nothing if that cannot be, or if the history has begun anew."""
     history = feed.history
     if history is None or history.anew:  # before the first commit, what is on disk may be of another log
         return ()
     generation = history.generation
-    read = await state.read(look)
+    read = await store.read(look)
     return () if read is None or generation != history.generation else read

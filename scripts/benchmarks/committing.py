@@ -1,4 +1,4 @@
-"""Commits what a feed knows to a state store, in a thread, as `gateway.state` does it."""
+"""Commits what a feed knows to a state store, in a thread, as `gateway.store_keeper` does it."""
 
 import trio
 

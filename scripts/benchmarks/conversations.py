@@ -28,7 +28,7 @@ from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.recovery.stored import read_state
-from mesaya_ws.gateway.state import FLUSH_ENTRIES, FLUSH_SECONDS, ROOM_ENTRIES
+from mesaya_ws.gateway.store_keeper import FLUSH_ENTRIES, FLUSH_SECONDS, ROOM_ENTRIES
 from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
 from mesaya_ws.statestore.store import LmdbState
 

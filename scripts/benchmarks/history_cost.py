@@ -27,7 +27,7 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.gateway.state import FLUSH_ENTRIES, FLUSH_SECONDS
+from mesaya_ws.gateway.store_keeper import FLUSH_ENTRIES, FLUSH_SECONDS
 from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
 from mesaya_ws.statestore.store import LmdbState
 

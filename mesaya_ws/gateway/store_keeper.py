@@ -48,7 +48,7 @@ ROOM_ENTRIES = 50_000
 Answer = TypeVar("Answer")
 
 
-class State:
+class StoreKeeper:
     """The store of `feed` in `folder`, which is taken for the time of the context.
 
     Entering raises `SettingsError` when other processes have all folders of the directory. Where nothing can be
@@ -86,7 +86,7 @@ class State:
             "the state directory can be used again",
         )
 
-    def __enter__(self) -> "State":
+    def __enter__(self) -> "StoreKeeper":
         try:
             self._store.take()
         except StateInUseError as error:
