@@ -97,6 +97,24 @@ def test_pages_follow_one_another(gateway):
     assert page(gateway, [NEWS], since=third["position"])["events"] == []
 
 
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("Application/JSON", "application/json"),
+        ("text/html, application/json;q=0.9", "application/json"),
+        ("text/event-stream;q=0, application/json", "application/json"),
+        ("application/json;q=0", "text/event-stream"),
+        ("application/json;q=0.000", "text/event-stream"),
+        ("application/json, text/event-stream", "text/event-stream"),
+        ("application/jsonl", "text/event-stream"),
+        ("*/*", "text/event-stream"),
+    ],
+)
+def test_what_is_accepted_decides_between_a_page_and_a_stream(gateway, accept, answered):
+    _, headers, _ = gateway.request(path_of([NEWS]), method="HEAD", Accept=accept)
+    assert headers["content-type"] == answered
+
+
 def test_snapshot_comes_before_events(gateway):
     with reading(gateway.port, [LISTS], snapshot="1") as reader:
         messages = iter(reader)
@@ -112,6 +130,7 @@ def test_snapshot_comes_before_events(gateway):
         (f"/events?channel={NEWS}", {"Authorization": "Bearer wrong"}, 401, "bad_token"),
         (f"/events?channel={NEWS}&since=x&wait=600", {"Accept": "application/json"}, 400, "bad_channel"),
         (f"/events?channel={NEWS}&since=x&wait=nan", {"Accept": "application/json"}, 400, "bad_channel"),
+        (f"/events?channel={NEWS}&wait=600", {"Accept": "application/json"}, 400, "bad_channel"),
         (f"/events?channel={NEWS}", {"Last-Event-ID": "x" * 8193}, 400, "bad_channel"),
         ("/events?" + "&".join(f"channel=restaurant:r{n}:tables" for n in range(101)), {}, 400, "too_many_channels"),
     ],

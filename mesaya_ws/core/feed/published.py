@@ -110,15 +110,15 @@ class Published:
         """Return the position on a channel right before the record at an offset of one of its partitions."""
         return self.cursor.position_at(channel.name, channel.kind, partition, next_offset)
 
-    def position_before_latest(self, channel: Channel, count: int) -> str | None:
-        """Return the position right before the last `count` events of a channel; None if none of them is in memory.
+    def position_before_latest(self, channel: Channel, count: int) -> str:
+        """Return the position right before the last `count` events of a channel, as far as these are in memory.
 
         It is one where this instance has been: the last ones are those that it has published last.
         """
         lines = self.window.last(channel.name, count)
         serials = sorted(each.serial for line in lines.values() for each in line)[-count:]
         if not serials:
-            return None
+            return self.position(channel)
         places = {}
         for partition, line in lines.items():
             later = [each.offset for each in line if each.serial >= serials[0]]

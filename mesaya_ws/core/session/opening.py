@@ -118,7 +118,7 @@ def _latest(feed: Published, subscription: Subscription, wait: Wait) -> Recovera
     if request is None or not request.history or request.snapshot:
         return None
     position = feed.position_before_latest(channel, request.history)
-    verdict = None if position is None else feed.check_position(channel, position, wait.since)
+    verdict = feed.check_position(channel, position, wait.since)
     if not isinstance(verdict, Recoverable):
         return None
     subscription.position = position

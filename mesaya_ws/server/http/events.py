@@ -3,6 +3,7 @@
 It is the same session as on a WebSocket, with the same rules, rights and bounds; only what is written differs.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ MOST_PAGE_MESSAGES = 500
 LONGEST_WAIT = 30.0
 """Seconds that a page may be waited for: proxies give up what is silent for longer."""
 
+_NO_WEIGHT = re.compile(r"q=0(?:\.0{0,3})?")
+
 _REFUSALS: dict[ErrorCode | CloseCode, HttpError] = {
     codes.BAD_CHANNEL: http_errors.BAD_CHANNEL,
     codes.UNAUTHORIZED: http_errors.PRIVATE_CHANNEL,
@@ -102,10 +105,10 @@ class EventServer:
             partial="partial" in wanted,
             presence="presence" in wanted and not wants_page,
         )
-        wait = _wait(request) if wants_page and since is not None else 0.0
+        wait = _wait(request) if wants_page else 0.0
         if request.method == "HEAD":
             return self._head(asked, wants_page=wants_page)
-        return await self._page(asked, wait) if wants_page else _Stream(self, asked)
+        return await self._page(asked, wait if since is not None else 0.0) if wants_page else _Stream(self, asked)
 
     async def _identify(self, request: Request) -> Identity | None:
         """Return who the client is, by its token. Raises `ApiError` for one that names nobody."""
@@ -229,8 +232,16 @@ def _headers(media_type: str) -> dict[str, str]:
 
 
 def _wants_page(accept: str) -> bool:
-    """Return whether JSON is preferred: it is named, and the stream is not."""
-    return JSON in accept and STREAM not in accept
+    """Return whether JSON is preferred: it is named, and the stream is not (RFC 9110, 12.5.1).
+
+    Of what has a weight, only whether it is 0 counts: that is not acceptable.
+    """
+    named = set()
+    for part in accept.lower().split(","):
+        media_type, *parameters = (each.strip() for each in part.split(";"))
+        if not any(_NO_WEIGHT.fullmatch(each) for each in parameters):
+            named.add(media_type)
+    return JSON in named and STREAM not in named
 
 
 def _wait(request: Request) -> float:
