@@ -1,7 +1,8 @@
 """The channels of a session: what is subscribed, the events that wait to be taken, and up to where they were."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import trio
@@ -16,10 +17,28 @@ MAX_KEPT = 10_000
 
 @define(eq=False)
 class Subscription:
-    """What is wanted of a channel: a snapshot when there is no position, and who is on it."""
+    """What is wanted of a channel: a snapshot when there is no position, and who is on it.
+
+    What comes of a channel counts once the gateway has answered the `subscribe` that was sent last, by its `id`: before
+    that, it may be of a subscription that the program has left, and still be on its way.
+    """
 
     snapshot: bool = False
     presence: bool = False
+    id: int = 0
+    """That of the `subscribe` on the connection in use; 0: it has not been sent there, or is to be sent again."""
+    is_live: bool = False
+    """Whether that has been answered."""
+    was_refused: bool = False
+    """Whether it has been refused since it was last answered."""
+    kept: int = 0
+    """How many events with positions wait to be taken."""
+    kept_position: str | None = None
+    """That of the last one of these."""
+
+    def end(self) -> None:
+        """Note that there is none on the connection in use."""
+        self.id, self.is_live = 0, False
 
 
 _Delivery = tuple[Event, Subscription] | RefusedError
@@ -42,8 +61,8 @@ class Channels:
 
     positions: dict[str, str]
     subscribed: dict[str, Subscription] = Factory(dict)
-    _kept: dict[str, str] = Factory(dict)
-    """By channel, the position of the last event that is kept and has not been taken."""
+    _ids: "count[int]" = Factory(lambda: count(1))
+    """Numbers, while the ids of requests are texts."""
     _deliveries: tuple[trio.MemorySendChannel[_Delivery], trio.MemoryReceiveChannel[_Delivery]] = field(
         init=False, factory=_deliveries
     )
@@ -64,24 +83,36 @@ class Channels:
         """Forget a channel, the position on it, and the events of it that wait to be taken."""
         self.subscribed.pop(channel, None)
         self.positions.pop(channel, None)
-        self._kept.pop(channel, None)
 
-    def subscription(self, channel: str) -> dict[str, Any]:
-        """Return the message that subscribes to a channel, from what has arrived of it on."""
-        message: dict[str, Any] = {"type": "subscribe", "channel": channel}
-        position = self._kept.get(channel, self.positions.get(channel))
+    def start_over(self) -> None:
+        """Note that another connection is in use, on which nothing has been sent."""
+        for subscription in self.subscribed.values():
+            subscription.end()
+
+    def unsent(self) -> Iterator[dict[str, Any]]:
+        """Yield the messages that subscribe to what has not been asked for on the connection in use, by whomever."""
+        for channel, subscription in list(self.subscribed.items()):
+            if subscription.id == 0 and subscription is self.subscribed.get(channel):
+                yield self.request(channel)
+
+    def request(self, channel: str) -> dict[str, Any]:
+        """Return the message that subscribes to a channel, from what has arrived of it on; it is to be sent."""
+        subscription = self.subscribed[channel]
+        subscription.id, subscription.is_live = next(self._ids), False
+        message: dict[str, Any] = {"type": "subscribe", "channel": channel, "id": subscription.id}
+        position = subscription.kept_position if subscription.kept else self.positions.get(channel)
         if position is not None:
             message["position"] = position
-        elif self.subscribed[channel].snapshot:
+        elif subscription.snapshot:
             message["snapshot"] = True
-        if self.subscribed[channel].presence:
+        if subscription.presence:
             message["presence"] = True
         return message
 
     # Positions that the gateway says, of channels whose events have all been taken
 
     def on_subscribed(self, channel: str, position: str) -> None:
-        """Note from where on events of a channel will come; before its snapshot has arrived, it has no position."""
+        """Note from where on events of a channel come; before its snapshot has arrived, it has no position."""
         if self._has_taken_all(channel) and (channel in self.positions or not self.subscribed[channel].snapshot):
             self.positions[channel] = position
 
@@ -95,8 +126,9 @@ class Channels:
         self.positions.update((name, at) for name, at in positions.items() if self._has_taken_all(name))
 
     def _has_taken_all(self, channel: str) -> bool:
-        """Return whether a channel is subscribed, and no event of it waits to be taken."""
-        return channel in self.subscribed and channel not in self._kept
+        """Return whether what comes of a channel counts, and no event of it waits to be taken."""
+        subscription = self.subscribed.get(channel)
+        return subscription is not None and subscription.is_live and not subscription.kept
 
     # Events, on their way from the connection to the program
 
@@ -111,7 +143,8 @@ class Channels:
             return
         events.send_nowait((event, subscription))
         if event.position is not None:
-            self._kept[event.channel] = event.position
+            subscription.kept += 1
+            subscription.kept_position = event.position
         while (kept := events.statistics().current_buffer_used) and not (reads_on() and kept < MAX_KEPT):
             await self._moved.wait()
 
@@ -128,8 +161,7 @@ class Channels:
                 break
         if event.position is not None:
             self.positions[event.channel] = event.position
-            if self._kept.get(event.channel) == event.position:
-                del self._kept[event.channel]
+            subscription.kept -= 1
         return event
 
     def end(self, refused: RefusedError | None) -> None:

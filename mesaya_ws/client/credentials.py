@@ -53,12 +53,15 @@ class Credentials:
             await trio.lowlevel.checkpoint()
             return self.token
         self._fetched_at = trio.current_time()
+        timeout = self.timings.token_timeout
         try:
-            token = await self.token()
+            with trio.move_on_after(timeout):
+                token = await self.token()
+                require_token(token)
+                return token
         except OSError as error:
             raise NotConnectedError(f"there is no token ({error.strerror or type(error).__name__})") from error
-        require_token(token)
-        return token
+        raise NotConnectedError(f"there is no token (none within {timeout:.0f} s)")
 
     async def renewed(self) -> str | None:
         """Return another token than the present one, not too soon after it; see `token_now`."""

@@ -40,10 +40,6 @@ class Dialogue:
     holds: Holds
     credentials: Credentials
     notify: Callable[[Notice], None]
-    _ended: set[str] = Factory(set)
-    """The channels whose subscriptions ended with a token; they begin again with the next one."""
-    _refused: set[str] = Factory(set)
-    """The channels that were refused since they were last subscribed."""
     _renewal: trio.Event = Factory(trio.Event)
     """Set when another token is needed for the connection in use."""
 
@@ -52,9 +48,8 @@ class Dialogue:
 
         Raises `NotConnectedError` at the end of the connection, `RefusedError` if the next one would be refused, too.
         """
-        self._ended.clear()
+        self.channels.start_over()
         self._renewal = trio.Event()
-        silence = 2 * self.link.timings.ping_interval
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ping)
             if self.credentials.can_renew:
@@ -62,31 +57,37 @@ class Dialogue:
             try:
                 await self._introduce()
                 while True:
-                    with trio.fail_after(silence):
-                        message = await websocket.get_message()
-                    await self._on_message(_decoded(message))
-            except trio.TooSlowError:
-                raise NotConnectedError(f"nothing has come for {silence:.0f} s") from None
+                    await self._on_message(_decoded(await self._receive(websocket)))
             except ConnectionClosed as closed:
                 raise _error_of_close(closed) from None
+
+    async def _receive(self, websocket: WebSocketConnection) -> str | bytes:
+        """Return the next message. Raises `NotConnectedError` when none comes for the time of two pings.
+
+        Each of the two begins when it is this task's turn: what came while the machine was too busy to read it is found
+        in the second one, and does not count as silence.
+        """
+        interval = self.link.timings.ping_interval
+        for _ in range(2):
+            with trio.move_on_after(interval):
+                return await websocket.get_message()
+        raise NotConnectedError(f"nothing has come for {2 * interval:.0f} s")
 
     # What the client says by itself
 
     async def _introduce(self) -> None:
         """Say who the client is, what it is subscribed to, and what it has asked for already."""
         # `subscribe` and `unsubscribe` may be called from now on; they send for themselves.
-        channels = list(self.channels.subscribed)
         if self.credentials.user is not None:
             await self.link.send({"type": "auth", "user": self.credentials.user, "roles": self.credentials.roles})
-        await self._subscribe(channels)
+        await self._subscribe()
         await self.requests.send_again()
         for question in list(self.holds.questions()):
             await self.link.send(question)
 
-    async def _subscribe(self, channels: list[str]) -> None:
-        for channel in channels:
-            if channel in self.channels.subscribed:
-                await self.link.send(self.channels.subscription(channel))
+    async def _subscribe(self) -> None:
+        for message in self.channels.unsent():
+            await self.link.send(message)
 
     async def _ping(self) -> None:
         """Ping at intervals."""
@@ -124,18 +125,19 @@ class Dialogue:
                 self._renewal.set()
             case {"type": "authenticated"}:
                 self.credentials.accepted()
-                ended, self._ended = self._ended, set()
-                await self._subscribe(list(ended))
+                await self._subscribe()
             case {"type": "error", "id": str()}:
                 pass  # the answer to what nobody waits for any more
             case {"type": "error", "code": str(code), "message": str(sentence)}:
-                self._on_error(code, sentence, message.get("channel"))
+                self._on_error(code, sentence, message.get("channel"), message.get("id"))
             case {"channel": str(channel)} if channel not in self.channels.subscribed:
                 pass  # unsubscribed meanwhile
             case {"type": "unsubscribed", "channel": str(channel), "reason": str(reason)}:
                 self._on_ended(channel, reason, message.get("position"))
             case {"type": "subscribed", "channel": str(channel), "position": str(position)}:
                 await self._on_subscribed(channel, position, message)
+            case {"channel": str(channel)} if not self.channels.subscribed[channel].is_live:
+                pass  # of a subscription before this one
             case {"type": str(kind), "channel": str(channel), "position": str(position), "data": data}:
                 await self._deliver_gap(channel, message)
                 event = Event(channel, kind, data, message.get("timestamp"), position, message.get("complete"))
@@ -148,13 +150,17 @@ class Dialogue:
             case _:
                 pass  # an answer that is out of date, or a message of a newer gateway
 
-    def _on_error(self, code: str, sentence: str, channel: str | None) -> None:
-        """Act on an error that answers what was sent without an id. Raises `RefusedError` where it would come again."""
+    def _on_error(self, code: str, sentence: str, channel: str | None, id: object) -> None:
+        """Act on an error, unless it answers a request. Raises `RefusedError` where it would come again."""
+        subscription = self.channels.subscribed.get(channel or "")
+        if id is not None and (subscription is None or id != subscription.id):
+            return  # it answers a `subscribe` that does not count any more
         if code == UNAVAILABLE.name and channel is None:
             self._renewal.set()  # whether the token is good could not be said
-        elif code == UNAUTHORIZED.name and channel and self.credentials.can_renew and channel not in self._refused:
-            self._refused.add(channel)  # the token may just have ended, which is only said of what is subscribed
-            self._ended.add(channel)
+        elif code == UNAUTHORIZED.name and subscription and self.credentials.can_renew and not subscription.was_refused:
+            # The token may just have ended, which is only said of what is subscribed.
+            subscription.was_refused = True
+            subscription.end()
             self._renewal.set()
         elif code == BAD_TOKEN.name and not self.credentials.is_final(RefusedError(code, sentence)):
             self._renewal.set()
@@ -170,12 +176,14 @@ class Dialogue:
             self.channels.on_ended(channel, position)
         if reason == RIGHTS_CHANGED or not self.credentials.can_renew:
             raise RefusedError(reason, f"The gateway has ended the subscription to {channel!r}: {reason}.")
-        self._ended.add(channel)
+        self.channels.subscribed[channel].end()
         self._renewal.set()
 
     async def _on_subscribed(self, channel: str, position: str, message: dict[str, Any]) -> None:
-        recovered = message.get("recovered")
-        self._refused.discard(channel)
+        subscription, recovered = self.channels.subscribed[channel], message.get("recovered")
+        if message.get("id") != subscription.id:
+            return
+        subscription.is_live, subscription.was_refused = True, False
         self.notify(Subscribed(channel, recovered))
         if recovered is False:
             # A snapshot follows. If the connection breaks before, the old position brings it on the next one.

@@ -61,6 +61,8 @@ class Link:
     """Whether one of them does, from before its first attempt until its WebSocket is in use: then no other one does."""
     _latest: WebSocketConnection | None = None
     """The one that took over last, whether it is in use or has ended: only who opened that reconnects."""
+    _is_torn: bool = False
+    """Whether a message was not sent whole on the WebSocket in use, on which nothing can be sent after that."""
     _failures: int = 0
 
     @property
@@ -81,10 +83,25 @@ class Link:
         return refused
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send a message, if there is a connection; if it breaks, whoever reads it notices that, and reconnects."""
-        if self._websocket is not None:
-            with suppress(ConnectionClosed):
-                await self._websocket.send_message(orjson.dumps(message).decode())
+        """Send a message, if there is a connection; if it breaks, whoever reads it notices that, and reconnects.
+
+        Where the connection does not take it, or the caller is cancelled before it does, another connection takes the
+        place of this one: what is missing on it, or is there in part, cannot be made good. A caller that is cancelled
+        already, such as one that leaves a channel at its end, has a moment to send it.
+        """
+        if (websocket := self._websocket) is None:
+            return
+        is_cancelled, is_sent = _is_cancelled(), False
+        timeout = self.timings.cancelled_close_timeout if is_cancelled else 2 * self.timings.ping_interval
+        try:
+            with trio.move_on_after(timeout, shield=is_cancelled):
+                with suppress(ConnectionClosed, ProtocolError):
+                    await websocket.send_message(orjson.dumps(message).decode())
+                is_sent = True
+        finally:
+            if not is_sent and websocket is self._websocket and not self._scope.cancel_called:
+                self._websocket, self._is_torn = None, True
+                self._scope.cancel()
 
     def move(self) -> None:
         """Open a connection, unless that is under way; one that is in use still is, until the other one is open."""
@@ -104,7 +121,7 @@ class Link:
         """
         if (websocket := self._websocket) is None:
             return
-        is_cancelled = trio.current_effective_deadline() == -math.inf
+        is_cancelled = _is_cancelled()
         with trio.CancelScope(shield=True):
             if is_cancelled:
                 with trio.move_on_after(self.timings.cancelled_close_timeout):
@@ -155,7 +172,7 @@ class Link:
             async with self._in_use:
                 with trio.CancelScope() as scope:
                     self._scope, self._websocket, self._closed = scope, websocket, closed
-                    self._latest, self._is_connecting = websocket, False
+                    self._latest, self._is_connecting, self._is_torn = websocket, False, False
                     try:
                         await self._talk(websocket)
                     except* RefusedError:
@@ -163,6 +180,8 @@ class Link:
                         raise
                     finally:
                         self._websocket = None
+                if self._is_torn:
+                    raise NotConnectedError("the connection does not take what is sent")
             await self._close(websocket)
         finally:
             closed.set()
@@ -171,3 +190,8 @@ class Link:
         """Close a WebSocket, with the closing handshake if that is quick."""
         with trio.move_on_after(self.timings.close_timeout):
             await websocket.aclose()
+
+
+def _is_cancelled() -> bool:
+    """Return whether the task is cancelled, and will learn that where it next waits."""
+    return trio.current_effective_deadline() == -math.inf

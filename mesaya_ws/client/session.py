@@ -70,7 +70,7 @@ class Session:
         `snapshot`, the next reconnection without a known position brings one, and `presence` begins with the next one.
         """
         if self._channels.add(channel, snapshot=snapshot, presence=presence):
-            await self._link.send(self._channels.subscription(channel))
+            await self._link.send(self._channels.request(channel))
         else:
             await trio.lowlevel.checkpoint()
 

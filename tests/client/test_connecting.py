@@ -233,4 +233,4 @@ async def test_websocket_of_another_server_is_left_and_tried_again(text):
         with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 1
     assert notices[0] == Disconnected("what answers there is not the gateway: it sends something else")
-    assert notices[-1] == Connected("c-1")
+    assert Connected("c-1") in notices[1:]

@@ -3,6 +3,7 @@
 import json
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import trio
 from trio_websocket import ConnectionClosed, serve_websocket
@@ -49,12 +50,33 @@ class Gateway:
 
 
 async def say(websocket, **message):
+    """Say something; what is of a channel comes after the answer to the `subscribe`, which bears the id of that."""
+    channel, asked = message.get("channel"), _asked.get(websocket, {})
+    if channel in asked and message["type"] not in ("error", "unsubscribed"):
+        request = asked.pop(channel)
+        if message["type"] == "subscribed":
+            message["id"] = request["id"]
+        else:
+            known = {"position": request["position"], "recovered": True} if "position" in request else {"position": "p"}
+            await _send(websocket, {"type": "subscribed", "channel": channel, "id": request["id"], **known})
+    await _send(websocket, message)
+
+
+async def _send(websocket, message):
     await websocket.send_message(json.dumps(message))
 
 
 async def receive(websocket, received):
-    received.append(json.loads(await websocket.get_message()))
+    """Receive a message; the id of a `subscribe` is kept for the answer, and not shown to the test."""
+    message = json.loads(await websocket.get_message())
+    if message["type"] == "subscribe":
+        _asked.setdefault(websocket, {})[message["channel"]] = message
+    received.append({name: value for name, value in message.items() if (message["type"], name) != ("subscribe", "id")})
     return received[-1]
+
+
+_asked = WeakKeyDictionary()
+"""By connection, the messages by which channels were subscribed that have not been answered."""
 
 
 def event(number):
