@@ -151,17 +151,22 @@ class ColdRows:
                 yield id, known
 
     def ids(self) -> Iterator[str]:
-        """Yield the ids of all that exist, whatever changes meanwhile of others; those that are only in memory last."""
+        """Yield the ids of all that exist, those that are only in memory last.
+
+        Meanwhile commits may end, and others may change.
+        """
         view = None if self.anew else self.stored.view
+        # As of now: what is committed meanwhile may belong on pages that have been read.
+        unseen = self._flushing | self._recent
         seen_to: str | None = None
         while view is not None:
             page = view.ids(self.table, seen_to, KEPT_AT_ONCE)
+            unseen.difference_update(page)
             yield from (id for id in page if self.hot.get(id, self) is not None)
             if len(page) < KEPT_AT_ONCE:
                 break
             seen_to, view = page[-1], self.stored.view
-        changed = [*self._flushing, *self._recent - self._flushing]
-        yield from (id for id in changed if self.hot[id] is not None and not self._is_stored(id))
+        yield from (id for id in unseen if self._exists(id))
 
     def _decoded(self, value: bytes) -> Known:
         try:
@@ -169,7 +174,9 @@ class ColdRows:
         except (ValueError, TypeError) as error:
             raise self.stored.corrupt(_UNREADABLE) from error
 
-    def _is_stored(self, id: str) -> bool:
+    def _exists(self, id: str) -> bool:
+        if id in self.hot:
+            return self.hot[id] is not None
         view = None if self.anew else self.stored.view
         return view is not None and view.get(self.table, id) is not None
 

@@ -157,16 +157,22 @@ class StoredRows(Generic[Value]):
         self._flushing, self._flushing_bytes = {}, 0
 
     def ids(self) -> Iterator[str]:
-        """Yield the ids of all values, whatever changes meanwhile of others; those that are only in memory last."""
+        """Yield the ids of all values, those that are only in memory last.
+
+        Meanwhile commits may end, and others may change.
+        """
+        # As of now: what is committed meanwhile may belong on pages that have been read.
+        unseen = dict.fromkeys((*self._flushing, *self.recent))
         seen_to: str | None = None
         while (view := self.view) is not None:
             page = view.ids(self.table, seen_to, PAGE)
+            for id in page:
+                unseen.pop(id, None)
             yield from (id for id in page if self._is_in_memory(id) is not False)
             if len(page) < PAGE:
                 break
             seen_to = page[-1]
-        changed = [*self._flushing, *(id for id in self.recent if id not in self._flushing)]
-        yield from (id for id in changed if self._is_in_memory(id) and not self._is_stored(id))
+        yield from (id for id in unseen if self._exists(id))
 
     def _is_in_memory(self, id: str) -> bool | None:
         """Return whether memory has a value, or knows that there is none; None if only the store can say."""
@@ -175,7 +181,9 @@ class StoredRows(Generic[Value]):
                 return known[id] is not None
         return None
 
-    def _is_stored(self, id: str) -> bool:
+    def _exists(self, id: str) -> bool:
+        if (is_in_memory := self._is_in_memory(id)) is not None:
+            return is_in_memory
         view = self.view
         return view is not None and view.get(self.table, id) is not None
 

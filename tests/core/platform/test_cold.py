@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
-from mesaya_ws.core.platform.cold import CACHE_BYTES, ColdRows, OnDisk
+from mesaya_ws.core.platform.cold import CACHE_BYTES, KEPT_AT_ONCE, ColdRows, OnDisk
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, ON_DISK
 from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
@@ -42,18 +42,31 @@ class Disk:
 
     def commit(self, fails=False):
         """Commit what has changed, or fail to."""
+        self.begin()(fails)
+
+    def begin(self):
+        """Take what is to be committed; return what commits it, or fails to."""
         taken, cold = self.follower.take(), self.projections.capture_cold()
         rows = {
             table: {id: None if value is None else encoded(value) for id, value in changed.items()}
             for table, changed in {**taken, "places": self.projections.next_places()}.items()
         }
-        if fails:
-            self.follower.give_back(taken)
-            return
-        members = {name: changed for each in cold for name, changed in each.members.items()}
-        self.store.commit(Changes(b"", rows, members, emptied=[name for each in cold for name in each.emptied]))
-        for each in cold:
-            list(each.committed(rows))
+
+        def commit(fails=False):
+            if fails:
+                self.follower.give_back(taken)
+                return
+            members = {name: changed for each in cold for name, changed in each.members.items()}
+            self.store.commit(Changes(b"", rows, members, emptied=[name for each in cold for name in each.emptied]))
+            for each in cold:
+                list(each.committed(rows))
+
+        return commit
+
+    def reserve(self, ids):
+        """Take in reservations."""
+        for id in ids:
+            process(event("reservation.created", id, restaurantId="R", status="PENDING"), self.projections)
 
     def restarted(self):
         """Return another one that goes on with what has been committed."""
@@ -194,12 +207,29 @@ def test_memory_is_bounded_whatever_is_read_and_written():
 
 def test_what_could_not_be_committed_stays_in_memory():
     disk = Disk()
-    process(event("reservation.created", "r", restaurantId="R", status="PENDING"), disk.projections)
+    disk.reserve(["r"])
     disk.commit(fails=True)
     assert "r" in disk.projections.entities["reservation"].alive
     disk.commit()
     assert not disk.projections.entities["reservation"].cold.hot
     assert "r" in disk.projections.entities["reservation"].alive
+
+
+@pytest.mark.parametrize("stored", [0, 1, KEPT_AT_ONCE + 1])
+@pytest.mark.parametrize("cache_bytes", [0, CACHE_BYTES])
+def test_all_rows_are_read_although_a_commit_ends_meanwhile(stored, cache_bytes):
+    disk = Disk(cache_bytes=cache_bytes)
+    rows = disk.projections.entities["reservation"].cold
+    old, new = [f"m{number:03}" for number in range(stored)], ["a", "b", "m0", "z"]
+    disk.reserve(old)
+    disk.commit()
+    disk.reserve(new)
+    commit = disk.begin()
+    reads = [rows.ids(), (id for id, _ in rows.items())]
+    found = [[next(read)] for read in reads]
+    commit()
+    for ids, read in zip(found, reads, strict=True):
+        assert sorted([*ids, *read]) == sorted([*old, *new])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.state.interface import Changes, CorruptStateError
 from mesaya_ws.core.state.memory import MemoryState
-from mesaya_ws.core.state.stored import Stored
+from mesaya_ws.core.state.stored import PAGE, Stored
 from mesaya_ws.core.state.stored_rows import StoredRows
 from mesaya_ws.core.state.tracking import Tracking
 
@@ -63,6 +63,23 @@ def test_rows_are_those_of_a_dict_whenever_they_are_committed(steps, hot):
         assert sorted(disk.rows.ids()) == sorted(known)
         assert sorted(disk.rows.rows()) == [("t", id, [known[id]]) for id in sorted(known)]
         assert len(disk.rows._hot) <= hot
+
+
+@pytest.mark.parametrize("stored", [0, 1, PAGE + 1])
+def test_all_rows_are_read_although_a_commit_ends_meanwhile(stored):
+    disk = Disk()
+    old, new = [f"m{number:03}" for number in range(stored)], ["a", "b", "m0", "z"]
+    for ids in (old, new):
+        for id in ids:
+            disk.rows.put(id, id)
+        commit = disk.begin()
+        if ids is old:
+            commit()
+    reads = [disk.rows.ids(), (id for _, id, _ in disk.rows.rows())]
+    found = [[next(read)] for read in reads]
+    commit()
+    for ids, read in zip(found, reads, strict=True):
+        assert sorted([*ids, *read]) == sorted([*old, *new])
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=12), st.integers(0, 12))
