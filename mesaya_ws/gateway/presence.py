@@ -115,7 +115,9 @@ class PresenceExchange:
                     await self._append(presence.take_silent())
                 if presence.appends_at() <= steady():
                     await in_turns(presence.count())
-                    if not await self._append(presence.take()):
+                    records = list[NewRecord]()
+                    await in_turns(map(records.append, presence.take()))
+                    if not await self._append(records):
                         presence.not_appended()
 
     async def _append(self, records: list[NewRecord]) -> bool:

@@ -70,8 +70,8 @@ class Process:
         if self.presence.appends_at() <= self.time():
             list(self.presence.count())
             if self.is_up:
-                self.log.append(self.presence.take())
-            elif self.presence.take():
+                self.log.append(list(self.presence.take()))
+            elif list(self.presence.take()):
                 self.presence.not_appended()
 
     def read(self):

@@ -1,5 +1,6 @@
 """What this process says of presence: its own table, of which the parts that have changed are to be appended."""
 
+from collections.abc import Iterator
 from math import inf
 
 from attrs import define, field
@@ -107,23 +108,19 @@ class OwnTable:
             return self._appended_at + OFTEN
         return self._appended_at + EVERY if any(part.is_written for part in self._parts) else inf
 
-    def take(self, now: int) -> list[NewRecord]:
-        """Return what is to be appended now: the parts that have changed; and all, when they are due again."""
+    def take(self, now: int) -> Iterator[NewRecord]:
+        """Yield what is to be appended now: the parts that have changed; and all, when they are due again.
+
+        Between two of them, only who is typing may change. Each takes half a millisecond.
+        """
         is_due = now >= self._appended_at + EVERY
-        records = []
         for number, part in enumerate(self._parts):
-            if part.is_empty:
-                if part.is_written:
-                    records.append(part_record(self.process, number, None))
-            elif part.has_changed or is_due:
-                self._n += 1
-                records.append(part_record(self.process, number, self._said(part)))
-            else:
-                continue
-            part.has_changed, part.is_written = False, not part.is_empty
-        if records:
-            self._appended_at = now
-        return records
+            is_empty = part.is_empty
+            said = part.is_written if is_empty else part.has_changed or is_due
+            part.has_changed = False
+            if said:
+                part.is_written, self._appended_at = not is_empty, now
+                yield part_record(self.process, number, None if is_empty else self._said(part))
 
     def not_appended(self) -> None:
         """Note that what was taken last may not be in the log: all of it is to be appended again."""
@@ -136,6 +133,7 @@ class OwnTable:
         return [part_record(self.process, number, None) for number, part in enumerate(self._parts) if part.is_written]
 
     def _said(self, part: _OwnPart) -> Part:
+        self._n += 1
         return Part(self._n, part.asked, part.seen, part.typing)
 
     def _part(self, channel: str) -> _OwnPart:

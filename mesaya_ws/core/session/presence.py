@@ -14,6 +14,7 @@ appends anything. A client that asks first about a channel is sent the viewers o
 of the others some seconds later; after that, the number stands everywhere.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
@@ -26,7 +27,6 @@ from mesaya_ws.core.interactions.presence_records import (
     is_conversation,
     joined,
     level_of,
-    nobody,
     read_key,
     read_part,
 )
@@ -34,6 +34,7 @@ from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.session.presence_watch import Watches
 from mesaya_ws.core.session.present import Present
+from mesaya_ws.core.session.step_budget import StepBudget
 from mesaya_ws.core.session.typists import Typists
 
 MAX_CHANNELS = 10_000
@@ -44,6 +45,9 @@ LINGER = 30_000
 
 AT_ONCE = 200
 """Channels that are counted in one step, of a millisecond or two."""
+
+AS_A_CHANNEL = 10
+"""Viewers that are as much work as a channel by itself."""
 
 READS_WITHIN = EVERY + 3_000
 """Milliseconds after which a process that has not read its own records does not drop others for their silence: as long
@@ -74,7 +78,7 @@ class Presence:
         # Channels of which the own table may say something else than is so.
         self._uncounted: dict[str, None] = {}
         # Channels that nobody here asks about any more, and until when they count as asked about.
-        self._lingering: dict[str, int] = {}
+        self._lingering: OrderedDict[str, int] = OrderedDict()
         self._own_read_at: int | None = None
 
     # What sessions call
@@ -172,26 +176,28 @@ class Presence:
 
     def count(self) -> Iterator[None]:
         """Bring the own table up to date; yields on the way, so that others have their turn."""
-        now = self._clock()
-        for channel, until in list(self._lingering.items()):
+        now, budget = self._clock(), StepBudget(AT_ONCE)
+        while self._lingering:
+            channel, until = next(iter(self._lingering.items()))
             if until > now:
                 break
             self._forget_asked(channel)
+            if budget.spend(1):
+                yield
         uncounted, self._uncounted = self._uncounted, {}
-        for number, channel in enumerate(uncounted, 1):
+        for channel in uncounted:
             is_asked = self._watches.is_asked(channel) or channel in self._lingering
             is_of_use = is_asked or self._others.is_asked(channel)
-            level = level_of(channel, self._hub.viewers(channel)) if is_of_use else nobody(channel)
-            self._own.put(channel, level, is_asked=is_asked)
-            if number % AT_ONCE == 0:
+            viewers = self._hub.viewers(channel) if is_of_use else []
+            self._own.put(channel, level_of(channel, viewers), is_asked=is_asked)
+            if budget.spend(1 + len(viewers) // AS_A_CHANNEL):
                 yield
 
-    def take(self) -> list[NewRecord]:
-        """Return the records that are to be appended now."""
-        records = self._own.take(self._clock())
+    def take(self) -> Iterator[NewRecord]:
+        """Yield the records that are to be appended now; others may have their turn between two of them."""
+        yield from self._own.take(self._clock())
         if self._own.is_silent:
             self._own_read_at = None
-        return records
 
     def not_appended(self) -> None:
         """Note that the records taken last may not be in the log."""

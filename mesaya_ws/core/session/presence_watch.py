@@ -5,7 +5,9 @@ none within `OFTEN` of what it was sent by itself. One that has not taken what i
 meanwhile, and then the latest.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from math import inf
 from operator import or_
 
@@ -73,7 +75,7 @@ class Watches:
     def __init__(self, level: Callable[[str], Level]) -> None:
         self._deadlines: Deadlines[str] = Deadlines()
         # Channels of which a change is due, the longest first.
-        self._ready: dict[str, None] = {}
+        self._ready: OrderedDict[str, None] = OrderedDict()
         self.sent = 0
         """Messages that have been sent so far."""
         self.askers = 0
@@ -134,10 +136,10 @@ class Watches:
             yield from self._look(channel, self._watches[channel], now)
             yield
         while self._ready and self._rested_at < now + BURST:
-            channel = next(iter(self._ready))
-            del self._ready[channel]
+            channel, _ = self._ready.popitem(last=False)
             if (watch := self._watches.get(channel)) is not None:
                 yield from self._send_change(channel, watch, now)
+            yield
 
     def _look(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
         """Count the viewers of a channel, inform the clients that are late, and have the others informed if it is due.
@@ -171,7 +173,6 @@ class Watches:
             rate = max(PER_SECOND, PER_ASKER * self.askers)
             self._rested_at = max(self._rested_at, now) + (self.sent - before) * 1000 / rate
         self._set_next(channel, watch, now)
-        yield
 
     def _set_next(self, channel: str, watch: _Watch, now: int) -> None:
         """Have a channel looked at again when there may be something to be sent."""
@@ -238,10 +239,8 @@ class Watches:
 
 def _resting(watch: _Watch, now: int) -> dict[Present, int]:
     """Return those of a channel's `single` clients who rest still; all others are single no more."""
-    while watch.single:
-        session, sent_at = next(iter(watch.single.items()))
-        if now < sent_at + OFTEN:
-            break
+    # Not by the first one again and again: a dict looks at all that were deleted before it, each time.
+    for session in list(takewhile(lambda each: now >= watch.single[each] + OFTEN, watch.single)):
         del watch.single[session]
     return watch.single
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import trio
 
-from mesaya_ws.core.feed.hub import YIELD_EVERY
+from mesaya_ws.core.session.step_budget import StepBudget
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 
@@ -14,8 +14,22 @@ GRACE = 0.25
 """The share of the time that a client has to move by itself, between the message and the close."""
 
 
+class Working(Protocol):
+    """A session, as far as it matters here: how much `work` it is to send it away."""
+
+    @property
+    def work(self) -> int:
+        """How much it is to do something for each subscription, and for the session itself."""
+        ...
+
+
 class Leaving(Protocol):
     """A connection that is to end."""
+
+    @property
+    def session(self) -> Working:
+        """Its session."""
+        ...
 
     def announce(self, within: float) -> None:
         """Announce to the client that it will be closed in so many seconds."""
@@ -41,18 +55,24 @@ async def drain(connections: Set[Leaving], seconds: float) -> None:
     moments = [start + part * (number + random.random()) for number in range(len(leaving))]  # noqa: S311
 
     async def visit(act: Callable[[Leaving], None], delay: float) -> None:
-        for number, (moment, connection) in enumerate(zip(moments, leaving, strict=True), 1):
+        budget = StepBudget()
+        for moment, connection in zip(moments, leaving, strict=True):
             # Where it is late, waiting a turn of the loop for each would make it later.
-            is_early = trio.current_time() < moment + delay
-            if connection in connections and (is_early or number % YIELD_EVERY == 0):
+            if connection in connections and trio.current_time() < moment + delay:
                 await trio.sleep_until(moment + delay)
             if connection in connections:
+                work = connection.session.work
                 act(connection)
+                if budget.spend(work):
+                    await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
         if grace:
             nursery.start_soon(visit, lambda connection: connection.announce(grace), 0.0)
         nursery.start_soon(visit, lambda connection: connection.close(codes.SERVICE_RESTART), grace)
     # Whoever was let in at the last moment.
+    budget = StepBudget()
     for connection in list(connections):
         connection.close(codes.SERVICE_RESTART)
+        if budget.spend(1):
+            await trio.lowlevel.checkpoint()

@@ -2,12 +2,19 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from mesaya_ws.core.wire import codes
 from mesaya_ws.server.websocket.drain import GRACE, drain
 
 
 class Connection:
     """Notes when it is asked what; with `moves`, it leaves as soon as it is announced."""
+
+    work = 1
+
+    @property
+    def session(self):
+        return self
 
     def __init__(self, connections, *, moves=False):
         self.connections = connections
@@ -96,3 +103,32 @@ async def test_who_is_late_does_not_wait_a_turn_of_the_loop_for_each(autojump_cl
     await drain(connections, 8.0)
     assert connections == set()
     assert turns.count < 50
+
+
+async def test_late_drain_does_some_work_in_a_step_and_then_others_run(autojump_clock):
+    """Each subscription of each client counts: 256 clients with a hundred each would take 40 ms at once."""
+
+    class Subscribed(Connection):
+        work = 30
+
+        def announce(self, within):
+            autojump_clock.jump(1.0)
+            steps.work += self.work
+
+        def close(self, verdict):
+            super().close(verdict)
+            steps.work += self.work
+
+    class Work(trio.abc.Instrument):
+        work = most = 0
+
+        def after_task_step(self, task):
+            self.most, self.work = max(self.most, self.work), 0
+
+    connections, steps = set(), Work()
+    for _ in range(300):
+        Subscribed(connections)
+    trio.lowlevel.add_instrument(steps)
+    await drain(connections, 8.0)
+    assert connections == set()
+    assert 0 < steps.most < VISITED_AT_ONCE + Subscribed.work

@@ -1,0 +1,83 @@
+"""Those who ask who is on a channel are informed in steps, however many come and go at once."""
+
+import gc
+
+from mesaya_ws.core.interactions.presence_pace import OFTEN
+from mesaya_ws.core.interactions.presence_records import Viewers
+from mesaya_ws.core.session.presence_watch import TICK, TOGETHER, YIELD_EVERY, Watches
+from tests.timing import seconds
+
+
+class Asker:
+    """A client that asks, and was answered; what it is sent, nobody reads."""
+
+    identity, backlogged = None, False
+
+    @property
+    def send_queue(self):
+        return self
+
+    def has_answered(self, channel):
+        return True
+
+    def offer(self, data, messages):
+        pass
+
+
+class Asked:
+    """Channels that are asked about, all with as many viewers as a test says."""
+
+    def __init__(self):
+        self.viewers, self.now = 1, 0
+        self.watches = Watches(lambda channel: Viewers(self.viewers))
+
+    def add(self, *channels):
+        for channel in channels:
+            self.watches.add(channel, Asker(), self.now)
+
+    def run(self, after):
+        self.now += after
+        return self.watches.run(self.now)
+
+
+def test_each_channel_of_which_a_change_was_due_and_nobody_asks_any_more_is_a_step():
+    asked, channels = Asked(), [f"restaurant:r{number}:tables" for number in range(1_000)]
+    askers = {channel: Asker() for channel in channels}
+    for channel, asker in askers.items():
+        asked.watches.add(channel, asker, asked.now)
+    list(asked.run(TOGETHER))
+    asked.viewers = 2
+    for channel in channels:
+        asked.watches.changed(channel, asked.now)
+    list(asked.run(OFTEN + TICK))
+    waiting = len(channels) - (asked.watches.sent - len(channels))
+    assert waiting > len(channels) / 2, "only so many are sent at once"
+    for channel, asker in askers.items():
+        asked.watches.remove(channel, asker)
+    assert len(list(asked.run(OFTEN))) >= waiting
+
+
+def rest_over(count):
+    """Return how long it takes to find that so many clients of a channel rest no more: the shortest time of three."""
+    times = []
+    for _ in range(3):
+        asked = Asked()
+        asked.add(*["restaurant:r1:tables"] * count)
+        list(asked.run(TOGETHER))
+        assert asked.watches.sent == count
+        asked.viewers = 2
+        asked.watches.changed("restaurant:r1:tables", asked.now)
+        steps = asked.run(2 * OFTEN)
+        next(steps)
+        times.append(seconds(lambda steps=steps: next(steps)))
+        assert asked.watches.sent == count + YIELD_EVERY
+    return min(times)
+
+
+def test_rest_of_many_clients_that_is_over_at_once_is_found_by_one_look_at_each():
+    gc.disable()
+    try:
+        few, many = rest_over(4_000), rest_over(32_000)
+    finally:
+        gc.enable()
+    assert many < 20 * few, "each once is 8 times as much, each with all those before it 64 times"
