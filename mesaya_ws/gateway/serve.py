@@ -38,7 +38,7 @@ from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.loop_latency import watch_loop
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
-from mesaya_ws.server.dispatcher import Dispatcher
+from mesaya_ws.server.dispatcher import Dispatcher, ServeHttp
 from mesaya_ws.server.http.app import create_app
 from mesaya_ws.server.http.connections import connections_route
 from mesaya_ws.server.http.explain import explain_route
@@ -79,67 +79,79 @@ async def serve(
         open_presence_log(settings) as presence_log,
     ):
         metrics = Metrics()
-        identities = build_identities(settings, metrics, revocation_log)
+        identity_tasks = build_identities(settings, metrics, revocation_log)
         services = build(
             settings=settings,
             role=role or Role(),
             metrics=metrics,
-            identity_tasks=identities,
+            identity_tasks=identity_tasks,
             event_log=event_log,
             checkpoint_log=checkpoint_log,
             presence_log=presence_log,
         )
         with services.store:
             async with trio.open_nursery() as background:
-                await _run(services, identities, background, bound, configuration, task_status)
+                await _run(services, identity_tasks, background, bound, configuration, task_status)
 
 
 async def _run(
     services: Services,
-    identities: IdentityTasks,
+    identity_tasks: IdentityTasks,
     background: trio.Nursery,
     bound: str,
     configuration: Mapping[str, Any],
     task_status: trio.TaskStatus[int],
 ) -> None:
     """Start everything, and serve until the gateway must stop; then shut it down (see the module)."""
-    settings, sessions = services.settings, services.sessions
-    identities.start(background, services.status)
+    identity_tasks.start(background, services.status)
     background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
     _start_log(services, background)
     _start_background(services, background)
     render = exposition(services.metrics, services.feed, __version__, gauges(services))
     background.start_soon(services.role.export_metrics, render)
+    serve_app = _build_app(services, identity_tasks, configuration, render)
+    async with trio.open_nursery() as clients:
+        dispatcher = Dispatcher(
+            services.settings,
+            services.metrics,
+            services.status,
+            serve_websocket=partial(services.websockets.serve, clients),
+            serve_http=serve_app,
+            bound=bound,
+            authentication=identity_tasks.authentication,
+        )
+        await _serve_until_stopped(
+            services, partial(_wait_prepared, services, identity_tasks), dispatcher, clients, task_status
+        )
+    background.cancel_scope.cancel()
+
+
+def _build_app(
+    services: Services,
+    identity_tasks: IdentityTasks,
+    configuration: Mapping[str, Any],
+    render: Callable[[], bytes],
+) -> ServeHttp:
+    """Build what answers HTTP, with the metrics that `render` returns."""
+    settings, feed, authentication = services.settings, services.feed, identity_tasks.authentication
+    sessions, writers = services.sessions, services.writers
     app = create_app(
         settings,
         Publisher(services.event_log, (*settings.kafka_topics, CHAT)),
         services.metrics,
         services.status,
-        services.feed.freshness,
-        partial(services.role.render_metrics, render),
-        configuration,
-        None if identities.revocations is None else services.sign_in.revoke,
-        (
-            explain_route(settings, services.feed, identities.authentication),
-            connections_route(settings, sessions.registry.connections, services.feed, identities.authentication),
+        freshness=feed.freshness,
+        render_metrics=partial(services.role.render_metrics, render),
+        configuration=configuration,
+        revoke=None if identity_tasks.revocations is None else services.sign_in.revoke,
+        more=(
+            explain_route(settings, feed, authentication),
+            connections_route(settings, sessions.registry.connections, feed, authentication),
             services.events.route(),
-            *hold_routes(settings, sessions.holds, services.feed, services.writers.appends.append),
+            *hold_routes(settings, sessions.holds, feed, writers.appends.append),
         ),
     )
-    async with trio.open_nursery() as clients:
-        dispatcher = Dispatcher(
-            settings,
-            services.metrics,
-            services.status,
-            partial(services.websockets.serve, clients),
-            partial(serve_http, app),
-            bound,
-            identities.authentication,
-        )
-        await _serve_until_stopped(
-            services, partial(_wait_prepared, services, identities), dispatcher, clients, task_status
-        )
-    background.cancel_scope.cancel()
+    return partial(serve_http, app)
 
 
 def _start_log(services: Services, nursery: trio.Nursery) -> None:
@@ -164,10 +176,10 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(keep_alive, services.sessions.registry.connections, services.settings)
 
 
-async def _wait_prepared(services: Services, identities: IdentityTasks) -> None:
+async def _wait_prepared(services: Services, identity_tasks: IdentityTasks) -> None:
     """Return once clients can be served by all that the log held at the start, and tokens can be verified."""
     await services.live.wait()
-    await identities.wait_read()
+    await identity_tasks.wait_read()
 
 
 async def _serve_until_stopped(
