@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import partial
+from random import uniform
 from typing import cast
 
 import trio
@@ -19,11 +20,16 @@ from kosoku import FailureError, run_fuzzingclient
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.chat_rules import ChatRules
+from mesaya_ws.core.session.hold_rules import HoldRules
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session, SessionServices
 from mesaya_ws.core.wire.codes import UNSUPPORTED_DATA
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.handshake import WEBSOCKET_PATH
+from mesaya_ws.runtime.clocks import now_ms, steady
 from mesaya_ws.runtime.logs import configure
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
@@ -63,7 +69,17 @@ def echo(session: Session, text: str) -> str:
 def open_session(id: str, send_queue: SendQueue) -> Session:
     """Return a session for one connection, whose feed is empty, and which has nothing to request from any service."""
     feed = Feed(Hub(), Window(0, 0), parent_timeout=0)
-    return EchoSession(id, feed, send_queue, Limits(auth=False, max_subscriptions=0), cast(SessionServices, None))
+    return EchoSession(
+        id,
+        feed,
+        send_queue,
+        Limits(auth=False, max_subscriptions=0, conflate=False),
+        cast(SessionServices, None),
+        SessionIdentities(IdentityRules(0, leeway=0, required=False, patience=0), uniform),
+        ChatRules((), trio.current_time, now_ms),
+        Presence(feed.hub, "", 0, steady),
+        HoldRules(0, "", trio.current_time, now_ms),
+    )
 
 
 def settings() -> Settings:

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from math import inf
+from random import uniform
 from time import process_time
 
 import orjson
@@ -21,6 +22,8 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.handlers import handle
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.session import Limits, Session
 
 CHANNEL = "restaurant:b18ccb5f-6beb-48b0-885a-3eca7d2d552c:tables"
@@ -51,7 +54,12 @@ def a_session():
     feed.ingest(LogMetadata({}, {}), NOW)
     for _ in feed.process(NOW):
         pass
-    return Session("c1", feed, Nowhere(), Limits(auth=True, max_subscriptions=100), services=None)
+    limits = Limits(auth=True, max_subscriptions=100, conflate=False)
+    identities = SessionIdentities(IdentityRules(0, leeway=5.0, required=False, patience=10.0), uniform)
+    presence = Presence(feed.hub, "", 10_000, lambda: 0)
+    return Session(
+        "c1", feed, Nowhere(), limits, services=None, identities=identities, chat=None, presence=presence, holds=None
+    )
 
 
 def receive(name, times):

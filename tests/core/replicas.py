@@ -9,14 +9,10 @@ from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.session.authenticating import identify
-from mesaya_ws.core.session.chat_rules import ChatRules
 from mesaya_ws.core.session.commands import Turn, WaitsFor
 from mesaya_ws.core.session.handlers import handle
-from mesaya_ws.core.session.hold_rules import HoldRules
-from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.identity_changes import apply_rights_changes
-from mesaya_ws.core.session.session import Limits, Session
-from tests.support.instance import FakeSendQueue, FakeServices, a_feed
+from tests.support.instance import FakeServices, a_feed, a_session, chat_rules, hold_rules, session_identities
 from tests.support.log import NOW, record, user_record
 
 
@@ -51,11 +47,11 @@ class Replica:
         self.log = log
         self.proposed = []
         self.services = FakeServices()
-        self.holds = HoldRules(300.0, name, lambda: self.seconds, lambda: log.now, self.proposed.append)
-        self.chat = ChatRules(("files.example",), lambda: self.seconds, lambda: log.now)
+        self.holds = hold_rules(300.0, name, lambda: self.seconds, lambda: log.now, propose=self.proposed.append)
+        self.chat = chat_rules(("files.example",), lambda: self.seconds, lambda: log.now)
         self.seconds = 0.0
         self.sessions = []
-        self.identities = SessionIdentities()
+        self.identities = session_identities()
         self.place = place
         # What is reported of its records, unless it is of another's feed.
         self.report = lambda record, outcome: None
@@ -71,9 +67,8 @@ class Replica:
         return LogMetadata(ends, {None: len(self.log.records) - self.place})
 
     def client(self, user=None, *roles, auth=True, most=10):
-        limits = Limits(auth, most)
         shared = {"identities": self.identities, "chat": self.chat, "holds": self.holds}
-        session = Session("c", self.feed, FakeSendQueue(), limits, self.services, **shared)
+        session = a_session(self.feed, services=self.services, auth=auth, most=most, **shared)
         if user is not None:
             assert identify(session, Identity(user, roles), 0.0)
         self.sessions.append(session)

@@ -13,14 +13,12 @@ from mesaya_ws.core.log.events import Gap, LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.authenticating import identify
-from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.gateway.ingest import Ingest
 from mesaya_ws.gateway.log_reports import LogReports
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from tests.support.instance import FakeSendQueue, FakeServices, Owner, a_feed, ask
+from tests.support.instance import FakeServices, Owner, a_feed, a_session, ask, session_identities
 from tests.support.log import NOW, Log
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
@@ -31,7 +29,7 @@ def an_ingest(feed, registry=None, identities=None):
     return Ingest(
         feed=feed,
         registry=registry or SessionRegistry(),
-        identities=identities or SessionIdentities(),
+        identities=identities or session_identities(),
         metrics=metrics,
         reports=LogReports(feed, metrics, Status()),
         live=trio.Event(),
@@ -102,11 +100,11 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, live):
 
 
 async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by_it(nursery):
-    log, identities = Log(), SessionIdentities()
+    log, identities = Log(), session_identities()
     feed = a_feed(parent_timeout=0.0)
     log.says("restaurant.created", "R", ownerId="u")
     log.feed_into(feed)
-    session = Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices(), identities=identities)
+    session = a_session(feed, identities=identities)
     identify(session, Identity("u"), 0)
     ask(session, channel="restaurant:R:reservations")
     records = [
@@ -140,7 +138,7 @@ async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_posi
     await deliver.send(LogMetadata({reviews: OffsetRange(0, 0, "a")}, {}))
     await wait_all_tasks_blocked()
     for number in range(count):
-        session = Session(str(number), feed, FakeSendQueue(), Limits(True, 10), services)
+        session = a_session(feed, str(number), services=services)
         ask(session, channel=channel)
         registry.add(Owner(session))
 

@@ -7,11 +7,10 @@ from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.authenticating import identify
-from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
-from tests.support.instance import World, ask
+from tests.support.instance import World, ask, session_identities
 
 OWN = "user:u1:notifications"
 
@@ -52,7 +51,7 @@ class Scene:
     """A gateway's sessions, whose clock is Trio's."""
 
     def __init__(self, keys, **rules):
-        self.identities = SessionIdentities(IdentityRules(**rules))
+        self.identities = session_identities(**rules)
         self.world = World(identities=self.identities)
         self.metrics, self.revocations = Metrics(), StubRevocations()
         self.sign_in = SignIn(self.identities, keys, self.metrics, self.revocations, clock=trio.current_time)

@@ -16,12 +16,10 @@ from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.history import next_history_request, on_history
-from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.identity_changes import apply_rights_changes
 from mesaya_ws.core.session.opening import retry_waiting
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
-from tests.support.instance import FakeSendQueue, FakeServices, a_feed, commit
+from tests.support.instance import FakeServices, a_feed, a_session, commit, session_identities
 from tests.support.log import NOW, Log
 
 AUTH, CHATS = Partition(topic_of("auth"), 0), Partition(CHAT, 0)
@@ -54,7 +52,7 @@ class Platform:
         self.page, self.log, self.services = Page(), Log(), FakeServices()
         self.feed = a_feed(seconds=inf, max_bytes=max_bytes, parent_timeout=0.0, retention=Retention(100, 1 << 30))
         self.store = MemoryState()
-        self.identities = SessionIdentities(IdentityRules(leeway=5))
+        self.identities = session_identities()
         self.steps = steps
         self.now, self.number = NOW, 0
         self.sessions = []
@@ -64,8 +62,7 @@ class Platform:
         self.commit()
 
     def client(self, identity=None, most=20):
-        limits = Limits(auth=True, max_subscriptions=most)
-        session = Session("c", self.feed, FakeSendQueue(), limits, self.services, identities=self.identities)
+        session = a_session(self.feed, services=self.services, most=most, identities=self.identities)
         self.sessions.append(session)
         if identity is not None:
             assert identify(session, identity, self.now / 1000)

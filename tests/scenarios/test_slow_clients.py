@@ -12,14 +12,13 @@ from mesaya_ws.core.feed.shared_snapshots import NEW, SharedSnapshots
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.server.websocket.connection import connection_config
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
 from tests.support.client import PATIENCE, Clients
-from tests.support.instance import FakeServices, Instance
+from tests.support.instance import FakeServices, Instance, a_session
 from tests.support.wire import CLOSE, CONTINUATION, PONG, TEXT, frame
 
 NOW = 1_800_000_000_000
@@ -35,7 +34,7 @@ class Restaurant(Instance):
     def __init__(self, nursery, mode, states_bytes):
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         super().__init__(SECTIONS, TABLES, max_bytes=1 << 24)
-        limits = Limits(settings.auth, settings.max_subscriptions, conflate=mode == "conflate")
+        limits = {"auth": settings.auth, "most": settings.max_subscriptions, "conflate": mode == "conflate"}
         self.states = SharedSnapshots(states_bytes)
         renderer = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(renderer.run)
@@ -43,7 +42,7 @@ class Restaurant(Instance):
         services.render_snapshot = renderer.request
 
         def open_session(id, send_queue):
-            return Session(id, feed, send_queue, limits, services)
+            return a_session(feed, id, send_queue, services, **limits)
 
         self.settings, self.registry = settings, SessionRegistry()
         server = WebSocketServer(connection_config(settings), open_session, self.registry, Metrics())

@@ -14,10 +14,13 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages, read_state
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.chat_rules import ChatRules
 from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.history import next_history_request, on_history
-from mesaya_ws.core.session.identities import SessionIdentities
+from mesaya_ws.core.session.hold_rules import HoldRules
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.identity_changes import apply_rights_changes
+from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of, text_frame
@@ -49,10 +52,53 @@ def a_feed(
     return kind(hub or Hub(), a_window(seconds, max_bytes), parent_timeout, report, **options)
 
 
-def a_session(feed, *, auth=True, most=10, conflate=False, services=None, **options):
-    """Return a session of `feed`, whose send queue and services keep what they are given."""
-    services = FakeServices() if services is None else services
-    return Session("c1", feed, FakeSendQueue(), Limits(auth, most, conflate=conflate), services, **options)
+def a_session(
+    feed,
+    id="c1",
+    send_queue=None,
+    services=None,
+    *,
+    auth=True,
+    most=10,
+    conflate=False,
+    identities=None,
+    chat=None,
+    presence=None,
+    holds=None,
+):
+    """Return a session of `feed` that shares nothing, unless it is given that; its fakes keep what they are given."""
+    return Session(
+        id,
+        feed,
+        FakeSendQueue() if send_queue is None else send_queue,
+        Limits(auth, most, conflate),
+        FakeServices() if services is None else services,
+        identities=session_identities() if identities is None else identities,
+        chat=chat_rules() if chat is None else chat,
+        presence=a_presence(feed.hub) if presence is None else presence,
+        holds=hold_rules() if holds is None else holds,
+    )
+
+
+def session_identities(uniform=lambda first, last: (first + last) / 2, kind=SessionIdentities, **rules):
+    """Return who sessions are, of whom nobody has signed in."""
+    rules = {"max_per_user": 0, "leeway": 5.0, "required": False, "patience": 10.0} | rules
+    return kind(IdentityRules(**rules), uniform)
+
+
+def chat_rules(attachment_hosts=(), clock=lambda: 0.0, time_ms=lambda: 0):
+    """Return the rules of chat for an instance; its time stands still, unless there is a clock."""
+    return ChatRules(attachment_hosts, clock, time_ms)
+
+
+def hold_rules(seconds=300.0, replica="replica", clock=lambda: 0.0, time_ms=lambda: 0, **options):
+    """Return the rules of table holds for an instance; its time stands still, unless there is a clock."""
+    return HoldRules(seconds, replica, clock, time_ms, **options)
+
+
+def a_presence(hub, process="", most=10_000, clock=lambda: 0):
+    """Return the presence of a process; its time stands still, unless there is a clock."""
+    return Presence(hub, process, most, clock)
 
 
 def work(feed, now=NOW, steady=None):
@@ -193,7 +239,7 @@ class World:
         self.begin = 0
         self.sessions = []
         self.services = FakeServices()
-        self.identities = SessionIdentities() if identities is None else identities
+        self.identities = session_identities() if identities is None else identities
         self.feed = self.new_feed(seconds=seconds, max_bytes=max_bytes)
         if live:
             self.look()

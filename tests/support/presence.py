@@ -5,8 +5,7 @@ from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.session.authenticating import identify
-from mesaya_ws.core.session.presence import Presence
-from tests.support.instance import a_feed, a_session, ask, work
+from tests.support.instance import a_feed, a_presence, a_session, ask, work
 from tests.support.log import NOW
 
 
@@ -57,7 +56,7 @@ class Process:
     def __init__(self, log, name, most, offset):
         self.log, self.offset = log, offset
         self.feed = a_feed()
-        self.presence = Presence(self.feed.hub, name, most, self.time)
+        self.presence = a_presence(self.feed.hub, name, most, self.time)
         self.feed.ingest(LogMetadata({}, {}), NOW)
         work(self.feed)
         self.next = 0

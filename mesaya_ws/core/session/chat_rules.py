@@ -15,10 +15,10 @@ class ChatRules:
     `clock` never steps, and is in seconds; `time_ms` returns ms since 1970.
     """
 
-    attachment_hosts: Collection[str] = ()
-    clock: Callable[[], float] = lambda: 0.0
-    time_ms: Callable[[], int] = lambda: 0
-    limits: SenderLimits = field(factory=SenderLimits)
+    attachment_hosts: Collection[str]
+    clock: Callable[[], float]
+    time_ms: Callable[[], int]
+    limits: SenderLimits = field(factory=SenderLimits, init=False)
 
     def may_attach(self, url: str) -> bool:
         """Return whether an attachment may point there."""

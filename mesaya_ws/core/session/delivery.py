@@ -54,8 +54,8 @@ class Delivery:
     send_queue: SendQueue
     services: DeliveryServices
     on_evicted: Callable[[], None]
-    conflate: bool = False
-    unsettled: dict[Subscription, None] = field(factory=dict)
+    conflate: bool
+    unsettled: dict[Subscription, None] = field(factory=dict, init=False)
 
     def send(self, kind: str, **fields: object) -> None:
         """Send a message of the service's own; fields that are None are left out."""

@@ -73,10 +73,10 @@ class HoldRules:
     long as nothing is known of that. `propose` has a record appended that nobody waits for.
     """
 
-    seconds: float = 300.0
-    replica: str = "replica"
-    clock: Callable[[], float] = lambda: 0.0
-    time_ms: Callable[[], int] = lambda: 0
+    seconds: float
+    replica: str
+    clock: Callable[[], float]
+    time_ms: Callable[[], int]
     propose: Callable[[NewRecord], None] = _propose_nothing
     limits: SenderLimits = field(factory=SenderLimits)
     log_clock: LogClock = field(factory=LogClock)

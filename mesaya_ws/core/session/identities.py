@@ -26,14 +26,10 @@ CLOSED_WITHIN = 5.0
 class IdentityRules:
     """The settings MAX_CONNECTIONS_PER_USER (0: no limit), JWT_LEEWAY, AUTH_REQUIRED and HANDSHAKE_TIMEOUT."""
 
-    max_per_user: int = 0
-    leeway: float = 5.0
-    required: bool = False
-    patience: float = 10.0
-
-
-def _midway(first: float, last: float) -> float:
-    return (first + last) / 2
+    max_per_user: int
+    leeway: float
+    required: bool
+    patience: float
 
 
 @define(eq=False)
@@ -41,11 +37,11 @@ class SessionIdentities(Generic[S]):
     """Keeps track of who the sessions of this instance are; times are seconds since 1970, and passed by the caller.
 
     Whoever owns this calls `identity_changes.run_due` when something is due (`deadlines.next`). `uniform` draws a
-    number between two others; by default, it is the one midway.
+    number between two others.
     """
 
-    rules: IdentityRules = IdentityRules()
-    _uniform: Callable[[float, float], float] = _midway
+    rules: IdentityRules
+    _uniform: Callable[[float, float], float]
     directory: SessionDirectory[S] = field(init=False)
     deadlines: Deadlines[S] = field(init=False)
 

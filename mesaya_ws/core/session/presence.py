@@ -37,9 +37,6 @@ from mesaya_ws.core.session.present import Present
 from mesaya_ws.core.session.step_budget import StepBudget
 from mesaya_ws.core.session.typists import Typists
 
-MAX_CHANNELS = 10_000
-"""Channels of this process of which others are informed, by default."""
-
 LINGER = 30_000
 """Milliseconds for which a channel counts as asked about after nobody asks any more: who loads a page again does."""
 
@@ -58,12 +55,11 @@ class Presence:
     """The presence of all sessions of a process, whose subscriptions are in the `hub`.
 
     It is the `process` of its records. `clock` never steps, and is in ms.
-    `on_due` is called when something is due earlier than it was. With `most` = 0, nothing is counted or sent.
+    `on_due` is called when something is due earlier than it was. Others are informed of so many channels at the `most`;
+    with 0, nothing is counted or sent.
     """
 
-    def __init__(
-        self, hub: Hub, process: str = "", most: int = MAX_CHANNELS, clock: Callable[[], int] = lambda: 0
-    ) -> None:
+    def __init__(self, hub: Hub, process: str, most: int, clock: Callable[[], int]) -> None:
         self.on_due: Callable[[], None] = lambda: None
         self._most = most
         self._clock = clock

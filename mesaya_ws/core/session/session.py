@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import is_private
@@ -74,7 +74,7 @@ class Limits:
 
     auth: bool
     max_subscriptions: int
-    conflate: bool = False
+    conflate: bool
 
 
 @define(eq=False, weakref_slot=False)
@@ -91,12 +91,12 @@ class Session:
     send_queue: SendQueue
     limits: Limits
     services: SessionServices
-    identity: Identity | None = None
+    identities: SessionIdentities[Session]
+    chat: ChatRules
+    presence: Presence
+    holds: HoldRules
+    identity: Identity | None = field(default=None, init=False)
     """Who the client is, as far as it has shown: channels are open to it by that (see `rights`)."""
-    identities: SessionIdentities[Session] = field(factory=SessionIdentities)
-    chat: ChatRules = field(factory=ChatRules)
-    presence: Presence = field(default=Factory(lambda self: Presence(self.feed.hub), takes_self=True))
-    holds: HoldRules = field(factory=HoldRules)
     unfinished: Unfinished | None = field(default=None, init=False)
     """What the last message asks for that is still to be done (`take_unfinished`)."""
     subscriptions: dict[str, Subscription] = field(factory=dict, init=False)

@@ -7,11 +7,10 @@ from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.authenticating import identify, on_authenticated
-from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.identity_changes import end_revoked, run_due
 from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from mesaya_ws.core.wire import codes
-from tests.support.instance import CHANNEL, World, ask
+from tests.support.instance import CHANNEL, World, ask, session_identities
 
 OWN = "user:u1:notifications"
 T = 1_800_000_000.0
@@ -28,7 +27,7 @@ class Draw:
 
 
 def world(at=0.5, **rules):
-    return World(identities=SessionIdentities(IdentityRules(**rules), Draw(at)))
+    return World(identities=session_identities(Draw(at), **rules))
 
 
 def sign_in(session, result, now=T, **fields):

@@ -1,8 +1,9 @@
 """What a process counts of its channels, for others, takes steps in which no more is done than some work."""
 
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.session.presence import AS_A_CHANNEL, AT_ONCE, LINGER, Presence
+from mesaya_ws.core.session.presence import AS_A_CHANNEL, AT_ONCE, LINGER
 from tests.core.session.test_presence_watch import Asker
+from tests.support.instance import a_presence
 
 
 class Viewer:
@@ -14,7 +15,7 @@ class Viewer:
 def watched(*channels):
     """Return the presence of a process where somebody asks about each of these channels, and how its time is set."""
     hub, now = Hub(), [0]
-    presence = Presence(hub, "p", clock=lambda: now[0])
+    presence = a_presence(hub, "p", clock=lambda: now[0])
     askers = [Asker() for _ in channels]
     for channel, asker in zip(channels, askers, strict=True):
         hub.subscribe(channel, Viewer())

@@ -179,7 +179,7 @@ def far_ahead(feed, name, partitions=1000):
 def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_up():
     world = World()
     session = world.client()
-    session.limits = Limits(auth=True, max_subscriptions=50)
+    session.limits = Limits(auth=True, max_subscriptions=50, conflate=False)
     names = [f"restaurant:{number}:reviews" for number in range(50)]
     positions = {name: far_ahead(world.feed, name) for name in names}
     one = calls(lambda: world.feed.coverage.check(parse_channel(names[0]), positions[names[0]]))

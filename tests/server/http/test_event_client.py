@@ -5,10 +5,9 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.server.http.event_client import COMMENT_INTERVAL, EventClient
-from tests.support.instance import CHANNEL, World
+from tests.support.instance import CHANNEL, World, a_session
 
 OTHER = "restaurant:r2:reviews"
 
@@ -47,7 +46,7 @@ def reviews(messages):
 
 def client_of(world, *channels, since=None, snapshot=False, most=100, page=False, auth=True):
     def open_session(queue):
-        session = Session("c", world.feed, queue, Limits(auth, 3), world.services, identities=world.identities)
+        session = a_session(world.feed, "c", queue, world.services, auth=auth, most=3, identities=world.identities)
         world.sessions.append(session)
         return session
 

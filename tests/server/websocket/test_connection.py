@@ -21,9 +21,8 @@ from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.handlers import handle
-from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.sign_in import SignIn
@@ -36,7 +35,7 @@ from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
 from tests.gateway.test_sign_in import StubKeys
 from tests.support.client import ANSWER, PATIENCE, Clients
-from tests.support.instance import FakeServices, a_feed
+from tests.support.instance import FakeServices, a_feed, a_session, session_identities
 from tests.support.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
 NOW = 1_800_000_000_000
@@ -53,15 +52,16 @@ class World:
         menus = Partition(topic_of("menus"), 0)
         self.feed.ingest(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
         list(self.feed.process(NOW))
-        limits = Limits(self.settings.auth, self.settings.max_subscriptions)
-        feed, self.registry, services = self.feed, SessionRegistry(), FakeServices()
+        settings, feed = self.settings, self.feed
+        self.registry, services = SessionRegistry(), FakeServices()
         services.wait_for_feed = self.registry.wait_for_feed
         self.keys = StubKeys(later={"later": Identity("u1")})
-        self.identities = identities = SessionIdentities(IdentityRules(self.settings.max_connections_per_user))
+        self.identities = identities = session_identities(max_per_user=settings.max_connections_per_user)
         services.authenticate = SignIn(identities, self.keys, self.metrics).authenticate
 
         def open_session(id, send_queue):
-            return Session(id, feed, send_queue, limits, services, identities=identities)
+            limits = {"auth": settings.auth, "most": settings.max_subscriptions}
+            return a_session(feed, id, send_queue, services, identities=identities, **limits)
 
         config = evolve(connection_config(self.settings), handle_message=handle_message)
         self.server = WebSocketServer(config, open_session, self.registry, self.metrics)
@@ -125,7 +125,7 @@ async def test_connection_that_fails_before_it_is_served_leaves_nothing(world):
             raise ValueError("a fault of ours")
 
     def open_session(id, send_queue):
-        return Session(id, world.feed, send_queue, Limits(False, 1), FakeServices(), identities=Faulty())
+        return a_session(world.feed, id, send_queue, auth=False, identities=session_identities(kind=Faulty))
 
     server = evolve(world.server, open_session=open_session)
     ours, theirs = trio.socket.socketpair()
