@@ -90,10 +90,10 @@ class HistoryReader:
         def continues(number: int, page: HistoryPage) -> bool:
             return self._feed.continues_page(requests[number], page)
 
-        pages = await read_stored(self._store, self._feed, requests, look, continues)
+        found = await read_stored(self._store, self._feed, requests, look, continues)
         for number, asked in enumerate(batch):
             await between_records(self._feed)
-            on_history(asked.delivery, asked.subscription, pages.get(number))
+            on_history(asked.delivery, asked.subscription, found(number))
             if asked.delivery.awaits_history:
                 self._queue(asked.delivery)  # after all others
             await trio.lowlevel.checkpoint()

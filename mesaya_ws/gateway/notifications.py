@@ -70,10 +70,10 @@ class NotificationsRenderer:
         def continues(_: Channel, stored: StoredNotifications) -> bool:
             return states.continues_notifications(stored)
 
-        read = await read_stored(self._store, self._feed, wanted, look, continues)
+        found = await read_stored(self._store, self._feed, wanted, look, continues)
         for channel, deliveries in wanted.items():
             await between_records(self._feed)
-            stored = read.get(channel)
+            stored = found(channel)
             # What cannot be read is not shown, and the snapshot says that it is not complete.
             snapshot = states.snapshot(channel, stored if stored is not None and continues(channel, stored) else None)
             await render_pieces(snapshot)

@@ -77,6 +77,8 @@ class StoreKeeper:
         self._is_open = False
         # What the last commit said of its place: by that, the store is known again.
         self._head: bytes | None = None
+        # What the last commit has written, in so many seconds, until rules see it there.
+        self._unseen: tuple[Captured, Changes, float] | None = None
         self._writers, self._readers = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
         self._tried, self._due = trio.Event(), trio.Event()
         self._tries_begun = self._tries_ended = 0
@@ -218,19 +220,29 @@ class StoreKeeper:
                 if self._head is not None and head != self._head:
                     # Another store than the one that was written, or one that is ahead of what is known of it.
                     self._feed.persistent.restart_changes()
+                    self._unseen = None
+        if self._unseen is not None:
+            await self._see(*self._unseen)
         captured = self._feed.persistent.capture_changes(now_ms(), steady())
         if captured is None:
             return
         began = trio.current_time()
         try:
-            changes, size, floors = await self._in_thread(partial(self._commit, captured), self._writers)
-            self._store.pin()
+            changes = await self._in_thread(partial(self._commit, captured), self._writers)
         except BaseException:
             self._feed.persistent.give_back_changes(captured)
             raise
-        self._metrics.note_state(size, trio.current_time() - began)
+        # It is on disk, whatever fails from here on: given back, it would be written twice.
+        self._head, self._unseen = captured.changes.head, (captured, changes, trio.current_time() - began)
+        await self._see(*self._unseen)
+
+    async def _see(self, captured: Captured, changes: Changes, seconds: float) -> None:
+        """Have rules see what was committed, and memory let go. Raises `StateError`, and then that is still due."""
+        size, floors = await self._in_thread(partial(self._look, _size), self._writers)
+        self._store.pin()
+        self._unseen = None
+        self._metrics.note_state(size, seconds)
         self._metrics.entity_reads, self._metrics.entity_hits = self._store.entity_reads, self._feed.known.stored.hits
-        self._head = captured.changes.head
         for _ in self._feed.persistent.changes_committed(captured, changes, floors):
             await trio.lowlevel.checkpoint()
         self._alarm.clear()
@@ -241,11 +253,10 @@ class StoreKeeper:
         with self._store.opened.view() as view:
             return view.head
 
-    def _commit(self, captured: Captured) -> tuple[Changes, Size, Mapping[Partition, int]]:
-        store, changes = self._store.opened, captured.encoded()
-        store.commit(changes)
-        with store.view() as view:
-            return changes, view.size(), view.floors
+    def _commit(self, captured: Captured) -> Changes:
+        changes = captured.encoded()
+        self._store.opened.commit(changes)
+        return changes
 
     def _fail(self, error: Exception) -> None:
         """Go on without the store until it can be opened again; what is damaged is set aside then."""
@@ -276,3 +287,7 @@ class StoreKeeper:
     async def _in_thread(self, job: Callable[[], Answer], limiter: trio.CapacityLimiter) -> Answer:
         # What has begun is ended: a commit is never left behind, and no view is open when the store is closed.
         return await trio.to_thread.run_sync(job, limiter=limiter, abandon_on_cancel=False)
+
+
+def _size(view: StateView) -> tuple[Size, Mapping[Partition, int]]:
+    return view.size(), view.floors

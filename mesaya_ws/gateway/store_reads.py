@@ -1,6 +1,6 @@
 """What clients wait for, read from the state store for many at once, while the feed goes on."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from mesaya_ws.core.feed.feed import Feed
@@ -23,28 +23,31 @@ async def read_stored(
     wanted: Collection[K],
     look: Callable[[Sequence[K]], Look[V]],
     continues: Callable[[K, V], bool],
-) -> Mapping[K, V]:
-    """Return what the store has for each key that is `wanted`, by the `look` for some of them.
+) -> Callable[[K], V | None]:
+    """Read what the store has for each key that is `wanted`, by the `look` for some of them; return what finds it.
 
     What the feed can no longer go on from, by `continues`, is read again once what is pending has been committed; what
-    was overtaken all the same is returned, too. Nothing is returned for what cannot be read.
+    was overtaken all the same is found, too. Nothing is found for what cannot be read; nor when the history has begun
+    anew since it was read, however late that is: then the log has lost some of it.
     """
-    read: dict[K, V] = {}
+    history = feed.history
+    read: dict[K, tuple[int, V]] = {}
+
+    def found(key: K) -> V | None:
+        if history is None or key not in read:
+            return None
+        generation, value = read[key]
+        return value if generation == history.generation else None
+
     for tries in range(TRIES):
-        missing = [key for key in wanted if key not in read or not continues(key, read[key])]
+        missing = [key for key in wanted if (value := found(key)) is None or not continues(key, value)]
         if not missing or (tries and store.is_failing):
             break
         if tries:
             await store.commit_now()
-        read |= zip(missing, await _read_once(store, feed, look(missing)), strict=False)
-    return read
-
-
-async def _read_once(store: StoreKeeper, feed: Feed, look: Look[V]) -> Sequence[V]:
-    """Return what is read; nothing if that cannot be, or if the history has begun anew."""
-    history = feed.history
-    if history is None or history.anew:  # before the first commit, what is on disk may be of another log
-        return ()
-    generation = history.generation
-    read = await store.read(look)
-    return () if read is None or generation != history.generation else read
+        if history is None or history.anew:  # before the first commit, what is on disk may be of another log
+            continue
+        generation = history.generation
+        values = await store.read(look(missing))
+        read |= {key: (generation, value) for key, value in zip(missing, values or (), strict=False)}
+    return found

@@ -207,6 +207,39 @@ async def test_a_disk_that_cannot_be_written_leaves_what_it_has_to_be_read(insta
     assert await instance.store.read(lambda view: view.ids("alive/reservation", None, 9)) == ["r0", "r1"]
 
 
+@pytest.mark.parametrize("step", ["view", "pin"])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_what_was_committed_is_not_committed_again_when_it_could_not_be_seen(
+    instance, monkeypatch, step, is_first
+):
+    """The commit is on disk, and what follows it fails."""
+    if not is_first:
+        instance.reserve("r0")
+        await instance.committed()
+    opened = instance.store._store.opened
+
+    def fail(*_):
+        raise StateError("There are too many readers.")
+
+    with monkeypatch.context() as full:
+        full.setattr(opened, step, fail)
+        instance.reserve("r1")
+        instance.announce()
+        with trio.fail_after(PATIENCE):
+            while not instance.store.is_failing:
+                await instance.next_try()
+        await instance.next_try()
+        assert "r1" in instance.feed.known.projections.entities["reservation"].alive
+        instance.reserve("r2")
+        instance.announce()
+    await instance.committed()
+    ids = [f"r{number}" for number in range(is_first, 3)]
+    assert await instance.store.read(lambda view: view.ids("alive/reservation", None, 9)) == ids
+    assert set(instance.feed.known.projections.entities["reservation"].alive) == set(ids)
+    assert await instance.count() == 2
+    assert instance.feed.history.reaches_back(CHANNEL, {}), "nothing was begun anew"
+
+
 async def test_a_directory_that_cannot_be_written_is_said_and_used_when_it_can(tmp_path, nursery):
     place = tmp_path / "state"
     place.write_text("a file")
