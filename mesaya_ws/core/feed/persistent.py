@@ -68,7 +68,7 @@ class Persistent:
         is no more. The first pieces are empty when the feed `is_mid_record`, for that is brought to its end before.
         """
         known = self._known.rows() if follower is None else _changed_rows(follower)
-        return self._coverage.cut(self._progress.time).without(NOT_IN_CHECKPOINTS), chain(
+        return self._coverage.cut(self._progress.reached).without(NOT_IN_CHECKPOINTS), chain(
             ([] for _ in self._progress.finish()), in_pieces(known)
         )
 
@@ -88,7 +88,7 @@ class Persistent:
         self._merge.expired_parents = self._known.expired_parents
         self._coverage.cursor.epochs_begin(epochs)
         self._coverage.begin(cut, window)
-        self._progress.time = cut.time
+        self._progress.time = self._progress.reached = cut.time
         if self._uncommitted is not None:
             self._progress.leftovers.append(self._uncommitted.restart(self._known.stored_rows()))
 
@@ -113,7 +113,7 @@ class Persistent:
         history.mark(steady, unsure)
         window = history.window_copy.take(now - steady)
         head = Head(
-            self._coverage.cut(self._progress.time),
+            self._coverage.cut(self._progress.reached),
             history.current_barrier(unsure),
             self._coverage.has_read_lost,
             history.window_copy.floors(),

@@ -14,7 +14,8 @@ class Progress:
 
     `now` is when the present step began (ms since the epoch), and `steady` the same by a clock that never steps; `time`
     is that of the last record. The feed is `live` when all that the log held at the start has been processed; until
-    then its channels are history, not news. So many records are `withheld`: known to be in the log, but not to be had.
+    then its channels are history, not news. The log has `reached` the latest time of its records which was not ahead
+    of `now`. So many records are `withheld`: known to be in the log, but not to be had.
 
     `gaps` are the topics of which the log has lost something before it was read, and why, until they are announced:
     subscribers of what they feed do not know it yet. `rights_changes` are whose rights the last record may have
@@ -27,7 +28,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self.now = self.steady = self.time = 0
+        self.now = self.steady = self.time = self.reached = 0
         self.live = False
         self.withheld = 0
         self.gaps: list[tuple[str, Unrecoverable]] = []

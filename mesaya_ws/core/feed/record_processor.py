@@ -79,7 +79,9 @@ class RecordProcessor:
         progress, projections = self._progress, self._known.projections
         self._cursor.advance(partition, offset + 1)
         progress.time = timestamp
-        age = Age.RECENT if progress.live else self._age(partition, offset, timestamp)
+        if timestamp > progress.reached:
+            progress.reached = timestamp if timestamp <= progress.now else max(progress.reached, progress.now)
+        age = Age.RECENT if progress.live else self._age()
         if self._history is not None:
             self._history.time = timestamp
         alone = age is Age.PAST or self._window.have_one_order
@@ -104,7 +106,7 @@ class RecordProcessor:
             work = (INTERACTION_WORK if isinstance(event, Interaction) else 1) + (size >> 10)
             self._note(record, partition, event, outcome, age)
             if outcome.messages and (messages := _kept(outcome, age)):
-                made_at = self._made_at(record)
+                made_at = self._made_at()
                 size = self._broadcaster.publish(
                     record, partition, messages, made_at, are_news=progress.live, is_past=age is not Age.RECENT
                 )
@@ -138,7 +140,7 @@ class RecordProcessor:
             self._note(record, partition, event, piece, age)
             yield
         if messages := _kept(outcome, age):
-            made_at = self._made_at(record)
+            made_at = self._made_at()
             yield from self._broadcaster.publish_in_steps(
                 record, partition, messages, made_at, are_news=self._progress.live, is_past=age is not Age.RECENT
             )
@@ -150,12 +152,15 @@ class RecordProcessor:
             return redact(self._window, outcome.redactions)
         return redact(self._window, outcome.redactions, lambda *replaced: copy.note(replaced_row(*replaced)))
 
-    def _age(self, partition: Partition, offset: int, timestamp: int) -> Age:
-        """Return where what a record becomes belongs, while the feed is not live."""
-        if not self._window.is_past(timestamp, self._progress.now):
+    def _age(self) -> Age:
+        """Return where what a record becomes belongs, while the feed is not live.
+
+        No record is older than one before it: so the window has no hole, and the history has none either.
+        """
+        reached, now, history = self._progress.reached, self._progress.now, self._history
+        if not self._window.is_past(reached, now):
             return Age.RECENT
-        history = self._history
-        if history is None or history.is_past(timestamp, self._progress.now):
+        if history is None or history.is_past(reached, now):
             return Age.PAST
         return Age.KEPT
 
@@ -178,13 +183,10 @@ class RecordProcessor:
         if entity is not None or outcome.parents or outcome.known or awaits:
             self._coverage.dependencies.note(partition, offset, outcome, entity=entity)
 
-    def _made_at(self, record: Record) -> int:
+    def _made_at(self) -> int:
         # News are as old as they have been here, whatever their producer's clock says.
-        return (
-            self._progress.steady
-            if self._progress.live
-            else self._progress.steady - max(0, self._progress.now - record.timestamp)
-        )
+        progress = self._progress
+        return progress.steady if progress.live else progress.steady - max(0, progress.now - progress.reached)
 
     def _stakes(self, event: Event) -> Stakes | None:
         """Return what rights depend on that an event may change, which is one of the few that can."""

@@ -24,7 +24,7 @@ from mesaya_ws.core.recovery.window import Window
 class Cut:
     """A place in the log, in all of its partitions, and how one came there.
 
-    The last record before it has the time `time` (ms since the epoch); of the topics `unread`, the first records were
+    The log had reached the time `time` there (ms since the epoch); of the topics `unread`, the first records were
     gone before they could be read.
     """
 
@@ -110,7 +110,7 @@ class Coverage:
             self.history.raise_floor(partition, offset)
 
     def cut(self, time: int) -> Cut:
-        """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
+        """Return the place up to which all has been taken, where the log has reached `time` (ms since the epoch)."""
         return Cut(self.cursor.places(), time, frozenset(self.unread))
 
     def refreshed(self, extents: Mapping[Partition, OffsetRange], troubles: Sequence[Trouble] = ()) -> None:

@@ -91,13 +91,24 @@ def latest(
         found = recent
         are_all = is_in_window
     else:
-        kept = [each for each in stored.publications if each.timestamp >= keep_since]
+        kept = _since(keep_since, stored.publications)
         are_all = is_in_window or (stored.is_all and len(kept) == len(stored.publications))
         found = _joined(kept, recent)
     # Of each partition as many, wherever they are from: the order begins with the first of them.
     ends = {at: entries[-count - 1 :] for at, entries in found.items()}
     ordered = in_order(ends, have_one_order=window.have_one_order)
     return Latest([each.frame for each in ordered[-count:]], len(ordered) > count, are_all)
+
+
+def _since(time: int, publications: Iterable[StoredPublication]) -> list[StoredPublication]:
+    """Return those that are not older than a time: none that follows one in its partition is older than that."""
+    reached: dict[Partition, int] = {}
+    kept = []
+    for each in publications:
+        reached[each.partition] = at = max(each.timestamp, reached.get(each.partition, 0))
+        if at >= time:
+            kept.append(each)
+    return kept
 
 
 def _joined(
