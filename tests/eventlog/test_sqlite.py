@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from subprocess import PIPE
 
@@ -167,10 +168,11 @@ async def test_topics_that_appear_are_reported(store: SqliteStore):
         async with following(log) as ear:
             await ear.until(lambda: bool(ear.news))
             async with store.open() as other:
-                await ear.until(lambda: len(ear.news) == 2)
+                await ear.until(lambda: any(A in look.extents for look in ear.all(LogMetadata)))
                 await other.append(numbered(TOPICS[0], 3))
                 await ear.until_held(3)
-    assert [set(news.extents) for news in ear.all(LogMetadata)] == [{B, C}, {A, B, C}]
+    looks = [set(news.extents) for news in ear.all(LogMetadata)]  # they are repeated, however little is new
+    assert [look for look, _ in groupby(looks)] == [{B, C}, {A, B, C}]
     assert ear.all(TopicRecreated) == []
 
 
