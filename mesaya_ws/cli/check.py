@@ -23,7 +23,7 @@ from mesaya_ws.settings import Settings, SettingsError, state_directory
 from mesaya_ws.settings.display import shown
 from mesaya_ws.statestore.inspection import StateFound, inspect_state
 
-LOG_TIMEOUT = 15.0
+LOG_TIMEOUT = 30.0
 """Seconds to wait for the log."""
 
 WRONG = 1
