@@ -40,7 +40,7 @@ def size_table() -> str:
     rows = []
     for name, loaded in PARTS.items():
         served, small = (CLIENT / name).read_bytes(), minified(name)
-        sizes = " | ".join(f"{size / 1000:.1f} kB" for size in (gzipped(served), len(small), gzipped(small)))
+        sizes = " | ".join(f"{size / 1024:.1f} KiB" for size in (gzipped(served), len(small), gzipped(small)))
         rows.append(f"| `{name}` | {loaded} | {sizes} |")
     head = "| file | loaded | as handed out, gzipped | minified | and gzipped |\n|---|---|---:|---:|---:|"
     return "\n".join([head, *rows, ""])

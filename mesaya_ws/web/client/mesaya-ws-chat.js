@@ -25,6 +25,7 @@ export class Conversation {
   #client;
   #ask;
   #send;
+  #turn;
   #stores;
   #restaurant;
   /** @type {string | undefined} The guest. */
@@ -67,14 +68,16 @@ export class Conversation {
    * @param {MesaYA} client
    * @param {(fields: Json, signal?: AbortSignal) => Promise<Json>} ask
    * @param {(message: Json) => void} send
+   * @param {() => AbortSignal} turn Returns what is aborted when the user is another one.
    * @param {Settable[]} stores
    * @param {string} restaurant
    * @param {string} [guest] The client's own user, unless it is given.
    */
-  constructor(client, ask, send, stores, restaurant, guest) {
+  constructor(client, ask, send, turn, stores, restaurant, guest) {
     this.#client = client;
     this.#ask = ask;
     this.#send = send;
+    this.#turn = turn;
     this.#stores = { messages: stores[0], unread: stores[1], typing: stores[2] };
     this.#restaurant = restaurant;
     if (guest !== undefined) this.#begin(guest);
@@ -208,6 +211,14 @@ export class Conversation {
 
   // What is sent
 
+  /** Return the channel, as soon as it is known. Rejects when the user is another one by then. */
+  async #named() {
+    const turn = this.#turn();
+    const channel = await this.#channel;
+    turn.throwIfAborted();
+    return channel;
+  }
+
   /**
    * Send a message, or send it again after it was refused.
    * @param {Json} sent @param {string} text @param {string[]} [attachments] @returns {Promise<{position: string}>}
@@ -218,7 +229,7 @@ export class Conversation {
     const outgoing = known ?? { sent, text, attachments, abort: new AbortController() };
     this.#outgoing.set(sent.id, outgoing);
     this.#typedAt = -Infinity; // the gateway takes it as the end of typing
-    const published = this.#channel.then((channel) =>
+    const published = this.#named().then((channel) =>
       this.#client.publish(channel, { text, attachments }, { id: sent.id, signal: outgoing.abort.signal }),
     );
     outgoing.done = published.then(
@@ -247,12 +258,12 @@ export class Conversation {
 
   /** @param {string} messageId @param {string} text */
   async edit(messageId, text) {
-    await this.#ask({ type: "edit", channel: await this.#channel, messageId, data: { text } });
+    await this.#ask({ type: "edit", channel: await this.#named(), messageId, data: { text } });
   }
 
   /** @param {string} messageId */
   async remove(messageId) {
-    await this.#ask({ type: "delete", channel: await this.#channel, messageId });
+    await this.#ask({ type: "delete", channel: await this.#named(), messageId });
   }
 
   /** Mark messages as read; the gateway takes a mark every two seconds, so what comes meanwhile is one. @param {string} [upTo] */
@@ -260,8 +271,8 @@ export class Conversation {
     this.#readUpTo = upTo;
     if (this.#isMarking) return;
     this.#isMarking = true;
-    const channel = await this.#channel;
     try {
+      const channel = await this.#named();
       while (this.#readUpTo !== undefined && this.#readUpTo !== this.#markedUpTo) {
         const position = this.#readUpTo;
         await this.#ask({ type: "read", channel, position });
@@ -277,7 +288,7 @@ export class Conversation {
     const now = performance.now();
     if (now - this.#typedAt < TYPING.again) return;
     this.#typedAt = now;
-    this.#send({ type: "typing", channel: await this.#channel, typing: true });
+    this.#send({ type: "typing", channel: await this.#named(), typing: true });
   }
 
   /** Load older messages; return whether there are more. */

@@ -5,6 +5,7 @@
  *     what happens                             what is done
  *     the gateway says that it has ended       so it has, for the reason that is given
  *     another connection                       ask for the same hold again: that is safe, and the answer says how it is
+ *     its user signs out, or another one comes so it has ended, as if the user were away
  *     its time is over, and nothing is heard   it has ended: the log says so within seconds, but maybe not to us
  *
  * A countdown is only shown: it is by the time that was left when the gateway answered, since the clocks of pages are wrong.
@@ -23,11 +24,11 @@ const dispose = /** @type {typeof Symbol.dispose} */ (Symbol.dispose ?? Symbol("
 
 /**
  * Have tables held, and return the `Hold`.
- * @param {MesaYA} client @param {Ask} ask @param {typeof import("./mesaya-ws.js").MesaYAError} Failure
+ * @param {MesaYA} client @param {Ask} ask @param {AbortSignal} turn That of the user: after it, nobody may ask. @param {typeof import("./mesaya-ws.js").MesaYAError} Failure
  * @param {() => string} uniqueId @param {string} restaurant @param {string[]} tables
  * @param {{from?: Date, to?: Date, signal?: AbortSignal}} [options]
  */
-export async function hold(client, ask, Failure, uniqueId, restaurant, tables, { from, to, signal } = {}) {
+export async function hold(client, ask, turn, Failure, uniqueId, restaurant, tables, { from, to, signal } = {}) {
   const slot = { from: from?.toISOString(), to: to?.toISOString() };
   for (;;) {
     const wanted = { type: "table.select", restaurantId: restaurant, tableIds: tables, ...slot, holdId: uniqueId() };
@@ -39,7 +40,8 @@ export async function hold(client, ask, Failure, uniqueId, restaurant, tables, {
       if (signal?.aborted) ask({ type: "table.release", holdId: wanted.holdId }).catch(() => {});
       throw error;
     }
-    if (answer.type === "selected") return new Hold(client, ask, wanted, answer);
+    turn.throwIfAborted();
+    if (answer.type === "selected") return new Hold(client, ask, turn, wanted, answer);
     // The answer came too late: what was granted has ended meanwhile. What was taken back for that is asked for anew.
     if (answer.reason !== "abandoned") throw new Failure(answer.reason, `The hold has ended: ${answer.reason}.`, undefined, /** @type {any} */ (answer));
   }
@@ -58,17 +60,23 @@ class Hold {
   /** @type {Promise<Ending>} */
   ended = new Promise((resolve) => (this.#resolve = resolve));
 
-  /** @param {MesaYA} client @param {Ask} ask @param {Json} wanted @param {Json} granted */
-  constructor(client, ask, wanted, granted) {
+  /** @param {MesaYA} client @param {Ask} ask @param {AbortSignal} turn @param {Json} wanted @param {Json} granted */
+  constructor(client, ask, turn, wanted, granted) {
     this.#ask = ask;
     this.#wanted = { ...wanted, holdId: granted.holdId }; // of this user's, which another tab may have asked for
     this.id = granted.holdId;
     this.token = granted.token;
     this.tables = granted.tableIds;
-    this.#off = client.on("message", (/** @type {Json} */ m) => {
+    const off = client.on("message", (/** @type {Json} */ m) => {
       if (m.type === "released" && m.holdId === this.id) this.#end(m.reason);
       if (m.type === "welcome") this.#look();
     });
+    const onSignedOut = () => this.#end("disconnected");
+    turn.addEventListener("abort", onSignedOut);
+    this.#off = () => {
+      off();
+      turn.removeEventListener("abort", onSignedOut);
+    };
     this.#take(granted);
   }
 

@@ -2,7 +2,8 @@
 /**
  * What a client asks of the gateway, and is answered: a part of `mesaya-ws.js`, which loads it when it is first needed.
  *
- * Everything here may be asked twice: it is sent again on the next connection, and when it cannot be answered now.
+ * Everything here may be asked twice: it is sent again on the next connection, and when it cannot be answered now. But it is
+ * asked for the user who is there now: when that one signs out, or another one comes, it has ended.
  *
  * @module
  */
@@ -23,6 +24,10 @@ export class Requests {
   /** @type {Map<string, Request>} */
   #waiting = new Map();
   #ids = 0;
+  /** @type {string | undefined} Whose it is, as soon as the gateway has said so. */
+  #user;
+  /** What is aborted when it is another one's. */
+  #turn = new AbortController();
   /** @type {any} Runs until what was put off is sent again. */
   #resending;
 
@@ -36,7 +41,24 @@ export class Requests {
     this.#send = send;
     this.#Failure = Failure;
     client.on("message", (/** @type {Json} */ message) => this.#take(message));
-    client.on("status", () => this.#endIfClosed());
+    client.on("status", () => this.#onStatus());
+    this.#onStatus();
+  }
+
+  #onStatus() {
+    this.#endIfClosed();
+    const { user } = this.#client.status;
+    if (user === undefined || user === this.#user) return;
+    if (this.#user !== undefined) this.signOut(new this.#Failure("signed_out", "Another user has signed in."));
+    this.#user = user;
+  }
+
+  /** @param {Error} error */
+  signOut(error) {
+    this.#user = undefined;
+    this.#turn.abort(error);
+    this.#turn = new AbortController();
+    this.#endAll(error);
   }
 
   /** @param {string} channel @param {unknown} data @param {{id?: string, signal?: AbortSignal}} [options] */
@@ -52,19 +74,28 @@ export class Requests {
 
   /** @param {string} restaurant @param {string[]} tables @param {{from?: Date, to?: Date, signal?: AbortSignal}} [options] */
   async hold(restaurant, tables, options) {
+    const { signal } = this.#turn;
+    const ask = async (/** @type {Json} */ fields, /** @type {AbortSignal | undefined} */ own) => {
+      signal.throwIfAborted();
+      return this.ask(fields, own);
+    };
     const { hold } = await import("./mesaya-ws-hold.js");
-    return hold(this.#client, this.ask, this.#Failure, uniqueId, restaurant, tables, options);
+    return hold(this.#client, ask, signal, this.#Failure, uniqueId, restaurant, tables, options);
   }
 
   /** @param {any[]} stores @param {string} restaurant @param {string} [user] */
   async chat(stores, restaurant, user) {
+    /** @type {AbortSignal | undefined} */
+    let signal = this.#turn.signal;
     const { Conversation } = await import("./mesaya-ws-chat.js");
-    return new Conversation(this.#client, this.ask, this.#send, stores, restaurant, user);
+    setTimeout(() => (signal = undefined)); // by then, what was asked of it while it was loaded has reached it
+    const turn = () => signal ?? this.#turn.signal;
+    return new Conversation(this.#client, this.ask, this.#send, turn, stores, restaurant, user);
   }
 
   /**
-   * Ask, and return the answer. Rejects with what the gateway refuses it for, when the client is closed, when too much waits
-   * already, and with the reason of `signal`.
+   * Ask, and return the answer. Rejects with what the gateway refuses it for, when the client is closed or its
+   * user signed out, when too much waits already, and with the reason of `signal`.
    * @param {Json} fields @param {AbortSignal} [signal] @returns {Promise<Json>}
    */
   ask = (fields, signal) =>
@@ -94,8 +125,14 @@ export class Requests {
 
   #endIfClosed() {
     if (this.#client.status.state !== "closed") return;
+    this.#endAll(new this.#Failure("closed", "The client was closed."));
+  }
+
+  /** @param {Error} error */
+  #endAll(error) {
     clearTimeout(this.#resending);
-    for (const id of this.#waiting.keys()) this.#settle(id)?.reject(new this.#Failure("closed", "The client was closed."));
+    this.#resending = undefined;
+    for (const id of this.#waiting.keys()) this.#settle(id)?.reject(error);
   }
 
   /** @param {Json} m */

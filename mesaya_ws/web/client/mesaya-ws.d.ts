@@ -143,8 +143,9 @@ export declare class MesaYA implements Disposable {
    * Publish on a channel that takes messages: a chat message `{ text, attachments?, replyTo? }` on a conversation. Resolves
    * when it has been read back from the log. Until then it is sent again, on whatever connection, and counts once, by its
    * `id`, which is a new one unless given. `chat` does so, and shows what comes of it. Rejects with a `MesaYAError` when the
-   * gateway refuses it, also as `rate_limited` for more than a minute, when the client is closed, and when 100 wait
-   * already; with the reason of `signal` when that is aborted, though it may have been published by then.
+   * gateway refuses it, also as `rate_limited` for more than a minute, when the client is closed, when the user signs out or
+   * is another one (`signed_out`), and when 100 wait already; with the reason of `signal` when that is aborted. In the last
+   * cases it may have been published by then.
    */
   publish(channel: string, data: unknown, options?: { id?: string; signal?: AbortSignal }): Promise<{ position: string; id: string }>;
   /**
@@ -164,7 +165,7 @@ export declare class MesaYA implements Disposable {
    * has accepted it; rejects with a `MesaYAError` when it has not.
    */
   authenticate(): Promise<void>;
-  /** Be anonymous until `authenticate` is called. */
+  /** Be anonymous until `authenticate` is called. What has not been answered yet is rejected with `signed_out`, and holds have ended. */
   signOut(): void;
   /** Give up the connection, if there is one, and dial at once. */
   reconnect(): void;
@@ -314,7 +315,7 @@ export interface Hold extends Disposable {
   readonly tables: readonly string[];
   /** Seconds for which it still holds. */
   remaining(): number;
-  /** Why it has ended, once it has. */
+  /** Why it has ended, once it has; `disconnected` also when the user has signed out. */
   readonly ended: Promise<"released" | "expired" | "reserved" | "disconnected">;
   /** Give it up; resolves once everybody knows. */
   release(): Promise<void>;

@@ -242,7 +242,10 @@ class Channel {
   /** @param {Json} message @param {number} size */
   deliver(message, size) {
     if (message.type === "presence") this.presence = message;
-    if (message.type === "snapshot") [this.kept, this.size] = [[], 0];
+    if (message.type === "snapshot") {
+      this.kept = [];
+      this.size = 0;
+    }
     if (this.kept && message.position !== undefined) {
       this.kept.push(message);
       this.size += message.type === "snapshot" ? 0 : size;
@@ -300,8 +303,8 @@ class Subscription {
         for (const message of backlog) this.#emit(message);
       });
     }
-    const { presence } = this.#channel;
-    if (event === "presence" && presence) queueMicrotask(() => listener(presence));
+    const channel = this.#channel;
+    if (event === "presence" && channel.presence) queueMicrotask(() => channel.presence && listener(channel.presence));
     return this.#events.on(event, listener);
   }
 
@@ -316,27 +319,36 @@ class Subscription {
 
   [Symbol.asyncIterator]() {
     const queue = [...this.#kept()];
-    const events = this.#events;
-    let wake = () => {};
+    let wake = /** @type {(value?: any) => void} */ (() => {});
     let isSlow = false;
-    const off = events.on("*", (/** @type {Json} */ message) => {
+    let isOver = this.#isOver;
+    const off = this.#events.on("*", (/** @type {Json} */ message) => {
       isSlow ||= queue.push(message) > WAITING;
       wake();
     });
-    events.on("over", () => wake());
-    const isOver = () => this.#isOver;
-    return (async function* () {
+    const end = () => {
+      isOver = true;
+      off();
+      offOver();
+      wake();
+    };
+    const offOver = this.#events.on("over", end);
+    const iteration = (async function* () {
       try {
         for (;;) {
           while (queue.length && !isSlow) yield queue.shift();
           if (isSlow) throw new MesaYAError("slow", "The iteration was too slow.");
-          if (isOver()) return;
-          await new Promise((resolve) => (wake = () => resolve(undefined)));
+          if (isOver) return;
+          await new Promise((resolve) => (wake = resolve));
         }
       } finally {
-        off();
+        end();
       }
     })();
+    // One that has not begun, or waits, does not come by its `finally`.
+    const leave = iteration.return.bind(iteration);
+    iteration.return = (/** @type {any} */ value) => (end(), leave(value));
+    return iteration;
   }
 
   close() {
@@ -563,15 +575,18 @@ export class MesaYA {
   /** Load what awaits answers, with the first request, however often that fails. @returns {Promise<any>} */
   #load() {
     const send = (/** @type {Json} */ message) => this.#link?.send(message);
-    return (this.#requests ??= import("./mesaya-ws-requests.js").then(
-      ({ Requests }) => new Requests(/** @type {any} */ (this), send, MesaYAError),
-      async (error) => {
-        this.#events.emit("error", error);
-        await new Promise((resolve) => setTimeout(resolve, TICK));
-        this.#requests = undefined;
-        return this.#rest === "closed" ? Promise.reject(error) : this.#load();
-      },
-    ));
+    /** @type {() => Promise<any>} */
+    const load = () =>
+      import("./mesaya-ws-requests.js").then(
+        ({ Requests }) => new Requests(/** @type {any} */ (this), send, MesaYAError),
+        async (error) => {
+          this.#events.emit("error", error);
+          await new Promise((resolve) => setTimeout(resolve, TICK));
+          if (this.#rest === "closed") throw error;
+          return load();
+        },
+      );
+    return (this.#requests ??= load());
   }
 
   authenticate() {
@@ -594,6 +609,7 @@ export class MesaYA {
     if (this.#attempt || this.#link?.isFallback) this.reconnect();
     else if (this.#link) this.#sendToken(this.#link, null);
     this.#onSignedOut("signed-out");
+    if (this.#requests) this.#call("signOut")(error); // in turn with what was asked before
     // What is on its way to the user is nobody's any more.
     this.#channels.forEach((it) => it.id && PRIVATE.test(it.name) && this.#setAside(it, null, error));
   }
@@ -764,7 +780,7 @@ export class MesaYA {
     this.#unuse();
     this.#link = link;
     this.#opening = this.#attempt = this.#reason = this.#rejected = undefined;
-    this.#freshness = { live: welcome.live, asOf: welcome.asOf, lag: welcome.lag, movedAt: link.heardAt, isMoving: true };
+    this.#freshness = /** @type {any} */ ({ ...welcome, movedAt: link.heardAt, isMoving: true });
     const { user, roles } = this.#options;
     const isUser = user && !this.#isSignedOut;
     if (isUser) link.send({ type: "auth", user, roles });
@@ -796,7 +812,8 @@ export class MesaYA {
   }
 
   #tick() {
-    const [before, link] = [this.#tickedAt, this.#link];
+    const before = this.#tickedAt;
+    const link = this.#link;
     this.#tickedAt = Date.now();
     const now = performance.now();
     if (isVisible() && this.#tickedAt - before > 3 * TICK) this.#wake(); // timers stand still while a machine sleeps
@@ -950,7 +967,7 @@ export class MesaYA {
   #setAside(channel, token, error) {
     channel.live = false;
     channel.id = 0;
-    channel.kept = undefined;
+    channel.presence = channel.kept = undefined;
     channel.refused = token;
     channel.each((one) => one.ended(error, true));
   }
@@ -1106,7 +1123,8 @@ export class MesaYA {
 
   #update() {
     const { since, ...before } = this.status;
-    const [state, { asOf, lag }] = [this.#state(), this.#freshness];
+    const state = this.#state();
+    const { asOf, lag } = this.#freshness;
     const now = { state, asOf, lag, user: this.#user, retryIn: this.#retryIn, reason: this.#reason };
     if (JSON.stringify(before) === JSON.stringify(now)) return;
     this.status = Object.freeze({ ...now, since: state === before.state ? since : Date.now() });

@@ -187,6 +187,24 @@ describe('exactness', () => {
     assert.deepEqual([plain, full], [[], [[1]]]);
   });
 
+  for (const between of [[], [[snapshot(3, NEWS), '.p3']]]) {
+    const what = between.length ? 'after that of another channel' : 'before any';
+    test(`a channel is where it was answered, though the id comes with a state that it does not want: ${what}`, async () => {
+      await fallen();
+      const all = receivedBy(client.subscribe(TABLES));
+      client.subscribe(NEWS, { snapshot: true });
+      await advance(0.1);
+      await last().open();
+      await last().receive(subscribed(TABLES), subscribed(NEWS), ...between); // and then the network is slow
+      client.subscribe('restaurant:2:menu');
+      await advance(0.1);
+      assert.equal(last().headers['Last-Event-ID'], between.length ? 'p0.p3.' : 'p0..');
+      await last().open();
+      await last().receive([subscribed(TABLES, { recovered: true, replayed: 1 }), 'p0..'], [event(1), 'p1..']);
+      assert.deepEqual(all, [1]);
+    });
+  }
+
   test('a position without meaning is a gap, then the state', async () => {
     await fallen();
     const subscription = client.subscribe(TABLES, { position: 'old' });
@@ -351,6 +369,41 @@ describe('a stream', () => {
       assert.equal(client.status.state, state);
     });
   }
+
+  for (const status of [414, 431]) {
+    test(`too many channels for a request are a refusal, which says what to do: ${status}`, async () => {
+      await fallen();
+      client.subscribe(TABLES);
+      await advance(0.1);
+      last().resolve({ ok: false, status, json: async () => JSON.parse('<html>') }); // of a proxy
+      await settle();
+      assert.deepEqual([client.status.state, client.status.reason.code, client.status.reason.name], ['refused', 1009, 'too_many_channels']);
+      assert.match(client.status.reason.message, /close some subscriptions, then reconnect\(\)/);
+      assert.equal(client.failures.at(-1), 'too_many_channels');
+      const count = [sockets.length, streams.length];
+      await advance(300);
+      assert.deepEqual([sockets.length, streams.length], count, 'until somebody does so');
+      client.reconnect();
+      await advance(0.1);
+      assert.notEqual(streams.length + sockets.length, count[0] + count[1]);
+    });
+  }
+
+  test('positions that are too long for a head are one, too', async () => {
+    await fallen();
+    client.subscribe(TABLES);
+    await advance(0.1);
+    await last().refuse(400, 'bad_channel');
+    assert.deepEqual([client.status.state, client.status.reason.name], ['refused', 'too_many_channels']);
+  });
+
+  test('the names of channels are as short in a URL as they may be', async () => {
+    await fallen();
+    client.subscribe('restaurant:1:table%3A&é');
+    await advance(0.1);
+    assert.match(last().url.href, /channel=restaurant:1:table%253A%26%C3%A9&/);
+    assert.deepEqual(last().channels, ['restaurant:1:table%3A&é']);
+  });
 
   test('a token that ends is shown on another stream', async () => {
     let count = 0;

@@ -293,6 +293,43 @@ describe('iterations and stores', () => {
     await assert.rejects(iteration.next(), { code: 'slow' });
   });
 
+  test('one that is left takes nothing more, begun or not, waiting or not', async () => {
+    const client = await connect();
+    last().welcome();
+    const subscription = client.subscribe(TABLES, { snapshot: true });
+    last().answer(TABLES, { position: 'p1' });
+    last().receive(snapshot(1));
+    const listeners = new Set();
+    const { add, delete: remove } = Set.prototype;
+    Set.prototype.add = function (it) {
+      if (typeof it?.f === 'function') add.call(listeners, it);
+      return add.call(this, it);
+    };
+    Set.prototype.delete = function (it) {
+      remove.call(listeners, it);
+      return remove.call(this, it);
+    };
+    try {
+      for await (const { type } of subscription) {
+        assert.deepEqual([type, listeners.size], ['snapshot', 2]);
+        break;
+      }
+      assert.equal(listeners.size, 0, 'which had begun');
+      await subscription[Symbol.asyncIterator]().return();
+      assert.equal(listeners.size, 0, 'which had not');
+      const iteration = subscription[Symbol.asyncIterator]();
+      await iteration.next();
+      const waiting = iteration.next();
+      await iteration.return();
+      assert.deepEqual([await waiting, listeners.size], [{ value: undefined, done: true }, 0], 'which waited');
+      subscription.close();
+      for await (const _ of subscription) assert.fail();
+      assert.equal(listeners.size, 0, 'of what is over');
+    } finally {
+      Object.assign(Set.prototype, { add, delete: remove });
+    }
+  });
+
   test('a store makes one value of snapshot and messages, and is complete however late it is made', async () => {
     const client = await connect();
     last().welcome();

@@ -531,6 +531,120 @@ describe('holds', () => {
   });
 });
 
+describe('what a user has asked is not done as another one', () => {
+  /** Let u1 sign out, and u2 sign in on another connection. */
+  async function change() {
+    client.signOut();
+    await rest();
+    last().end();
+    client.authenticate();
+    await advance(1);
+    last().welcome({ user: 'u2' });
+    await rest();
+  }
+
+  const asked = () => last().sent.filter(({ type }) => !['auth', 'subscribe', 'unsubscribe', 'ping'].includes(type));
+
+  for (const [what, isConnected] of [['while there is no connection', false], ['without an answer yet', true]]) {
+    test(`${what}, it ends when that one signs out`, async () => {
+      await connect('u1', { token: async () => 't' });
+      await client.publish(CHANNEL, {}, { signal: AbortSignal.abort('loaded') }).catch(() => {});
+      if (!isConnected) last().end();
+      const all = [client.hold('r1', ['t1']), client.ack('b1'), client.publish(CHANNEL, { text: 'Hola' })];
+      const chat = client.chat('r1');
+      const sent = chat.send('Hola');
+      await rest();
+      await change();
+      for (const one of [...all, sent.done]) await assert.rejects(one, { code: 'signed_out' });
+      assert.deepEqual(asked(), []);
+    });
+  }
+
+  test('what waits to be sent again ends, too', async () => {
+    await connect();
+    const refused = client.ack('b1');
+    await rest();
+    refuse('reservation.ack', { code: 'rate_limited', retryIn: 3 });
+    client.signOut();
+    await assert.rejects(refused, { code: 'signed_out' });
+    await advance(10);
+    assert.equal(last().of('reservation.ack').length, 1);
+  });
+
+  test('it ends when another one is there without that', async () => {
+    await connect();
+    const one = client.ack('b1');
+    await rest();
+    last().end();
+    await advance(1);
+    last().welcome({ user: 'u2' });
+    await assert.rejects(one, { code: 'signed_out' });
+    assert.deepEqual(asked(), []);
+  });
+
+  test('nor what was asked before anybody was known', async () => {
+    await connect(null, { token: async () => null });
+    last().end();
+    const chat = client.chat('r1');
+    const all = [client.ack('b1'), client.hold('r1', ['t1']), chat.send('Hola').done, chat.edit('m1', 'x')];
+    await change();
+    for (const one of all) await assert.rejects(one, { code: 'signed_out' });
+    assert.deepEqual(asked(), []);
+  });
+
+  test('nor what is asked in the moment of signing out', async () => {
+    await connect();
+    const one = client.hold('r1', ['t1']);
+    const other = client.ack('b1');
+    client.signOut();
+    const third = client.ack('b2');
+    await rest();
+    await assert.rejects(one, { code: 'signed_out' });
+    await assert.rejects(other, { code: 'signed_out' });
+    assert.equal(last().of('table.select').length, 0);
+    refuse('reservation.ack', { code: 'unauthorized' });
+    await assert.rejects(third, { code: 'unauthorized' }, 'what is asked later is whose it is then');
+  });
+
+  test('it goes on for the same one, whose token had ended', async () => {
+    await connect();
+    const one = client.ack('b1');
+    await rest();
+    last().end();
+    await advance(1);
+    last().welcome({ user: 'u1' });
+    const [{ id }] = asked();
+    last().receive({ type: 'acked', id });
+    await one;
+  });
+
+  test('a hold has ended', async () => {
+    await connect('u1', { token: async () => 't' });
+    const promise = client.hold('r1', ['t1']);
+    await rest();
+    const { id, holdId } = last().of('table.select')[0];
+    last().receive({ type: 'selected', id, holdId, token: 1, tableIds: ['t1'], expiresIn: 300 });
+    const hold = await promise;
+    await change();
+    assert.deepEqual([await hold.ended, hold.remaining(), asked()], ['disconnected', 0, []]);
+    await assert.rejects(hold.release(), { code: 'signed_out' });
+    assert.deepEqual(asked(), []);
+  });
+
+  test('who was there before is nobody that the next one is shown', async () => {
+    await connect();
+    const subscription = client.subscribe(CHANNEL, { presence: true });
+    last().answer(CHANNEL, { position: 'p0' });
+    last().receive({ type: 'presence', channel: CHANNEL, guest: true, restaurant: true });
+    const shown = [];
+    subscription.on('presence', (it) => shown.push(it));
+    client.signOut();
+    subscription.on('presence', (it) => shown.push(it));
+    await rest();
+    assert.deepEqual(shown, []);
+  });
+});
+
 describe('a user that is believed', () => {
   test('says who it is on each connection, before anything else', async () => {
     await connect(null, { token: undefined, user: 'u1', roles: ['OWNER'] });
