@@ -82,16 +82,18 @@ class Link:
             return None
         return refused
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: dict[str, Any], *, even_if_cancelled: bool = False) -> None:
         """Send a message, if there is a connection; if it breaks, whoever reads it notices that, and reconnects.
 
         Where the connection does not take it, or the caller is cancelled before it does, another connection takes the
         place of this one: what is missing on it, or is there in part, cannot be made good. A caller that is cancelled
-        already, such as one that leaves a channel at its end, has a moment to send it.
+        already sends nothing, `even_if_cancelled` it has a moment to do so: one that leaves a channel at its end.
         """
         if (websocket := self._websocket) is None:
             return
-        is_cancelled, is_sent = _is_cancelled(), False
+        if (is_cancelled := _is_cancelled()) and not even_if_cancelled:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        is_sent = False
         timeout = self.timings.cancelled_close_timeout if is_cancelled else 2 * self.timings.ping_interval
         try:
             with trio.move_on_after(timeout, shield=is_cancelled):

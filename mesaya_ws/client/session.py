@@ -70,14 +70,14 @@ class Session:
         `snapshot`, the next reconnection without a known position brings one, and `presence` begins with the next one.
         """
         if self._channels.add(channel, snapshot=snapshot, presence=presence):
-            await self._link.send(self._channels.request(channel))
+            await self._link.send(self._channels.request(channel), even_if_cancelled=True)
         else:
             await trio.lowlevel.checkpoint()
 
     async def unsubscribe(self, channel: str) -> None:
         """Receive nothing more of a channel, and forget the position on it."""
         self._channels.remove(channel)
-        await self._link.send({"type": "unsubscribe", "channel": channel})
+        await self._link.send({"type": "unsubscribe", "channel": channel}, even_if_cancelled=True)
 
     def chat(self, restaurant: str, user: str) -> Chat:
         """Return the conversation of a user with a restaurant; to receive its events, subscribe to its `channel`."""

@@ -115,10 +115,13 @@ class PresenceExchange:
                     await self._append(presence.take_silent())
                 if presence.appends_at() <= steady():
                     await in_turns(presence.count())
-                    records = list[NewRecord]()
-                    await in_turns(map(records.append, presence.take()))
-                    if not await self._append(records):
-                        presence.not_appended()
+                    records, is_appended = list[NewRecord](), False
+                    try:
+                        await in_turns(map(records.append, presence.take()))
+                        is_appended = await self._append(records)
+                    finally:
+                        if not is_appended:
+                            presence.not_appended()
 
     async def _append(self, records: list[NewRecord]) -> bool:
         """Append records, and return whether they are in the log; if not, returns after a while."""

@@ -114,6 +114,26 @@ async def test_refusal_is_raised_and_the_session_goes_on(refusal):
             assert await chat.publish("Hello") == "p1"
 
 
+async def test_request_of_a_caller_that_is_cancelled_already_is_not_sent():
+    async def script(websocket, received):
+        await say(websocket, type="welcome")
+        while True:
+            await say(websocket, **published(await receive(websocket, received)))
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        chat = session.chat("r1", "u1")
+        with trio.fail_after(PATIENCE):
+            await chat.publish("before")
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await chat.publish("cancelled")
+            assert scope.cancelled_caught
+            await chat.publish("after")
+    [received] = gateway.received
+    assert [asked["data"]["text"] for asked in received] == ["before", "after"]
+
+
 async def test_request_ends_with_the_session():
     async def script(websocket, received):
         await say(websocket, type="welcome")

@@ -124,7 +124,7 @@ class Persistent:
             entries=history.take(),
             floors=dict(history.floors),
             # Neither a clock that jumps nor a record from the future makes anything old by itself.
-            keep_since=history.retention.keep_since(min(now, self._progress.time)),
+            keep_since=history.retention.keep_since(min(now, self._progress.reached)),
             max_bytes=history.retention.max_bytes,
             anew=history.anew,
             entities_anew=unwritten.anew,

@@ -82,7 +82,7 @@ class PresentStates:
         keep_since = (
             0
             if self._coverage.history is None
-            else self._coverage.history.retention.keep_since(min(self._progress.now, self._progress.time))
+            else self._coverage.history.retention.keep_since(min(self._progress.now, self._progress.reached))
         )
         is_in_window = self._coverage.in_window(channel, {})
         return latest(self._coverage.window, channel, self.inbox_events, stored, keep_since, is_in_window=is_in_window)

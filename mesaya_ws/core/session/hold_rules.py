@@ -81,7 +81,7 @@ class HoldRules:
     limits: SenderLimits = field(factory=SenderLimits)
     log_clock: LogClock = field(factory=LogClock)
     releasing: dict[str, list[Hashable]] = field(factory=dict)
-    """By hold, the sessions that are to be answered that it has ended, each as often as it has asked."""
+    """By hold, who is to be answered that it has ended, each as often as it has asked."""
     detaching: dict[str, int] = field(factory=dict)
     """By hold, the number of this replica that is proposed to be detached."""
     rushes: Rushes = field(factory=Rushes)
@@ -167,6 +167,17 @@ class HoldRules:
             and hold.id not in self.releasing
             and self.log_time() < hold.until
         )
+
+    def release_asked(self, hold_id: str, asker: Hashable) -> None:
+        """Note that a release of a hold is on its way to the log; `release_answered` is called when that ends."""
+        self.releasing.setdefault(hold_id, []).append(asker)
+
+    def release_answered(self, hold_id: str, asker: Hashable) -> None:
+        """Note that its asker has the answer."""
+        waiting = self.releasing[hold_id]
+        waiting.remove(asker)
+        if not waiting:
+            del self.releasing[hold_id]
 
     def _is_ending(self, hold: Hold) -> bool:
         """Return whether the end of a live hold is on its way from here: what it refuses then, the log decides."""

@@ -64,13 +64,10 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
     _count(session, identity, message.id)
     # A second tab may name the hold by the id of its own claim.
     ends = outcome.hold.id if isinstance(outcome, Granted) else id
-    rules.releasing.setdefault(ends, []).append(session)
+    rules.release_asked(ends, session)
 
     def answer(result: AppendResult) -> bytes:
-        waiting = rules.releasing[ends]
-        waiting.remove(session)
-        if not waiting:
-            del rules.releasing[ends]
+        rules.release_answered(ends, session)
         if not isinstance(result, Appended):
             return _failed(result, message.id)
         match feed.known.holds.outcome(id):

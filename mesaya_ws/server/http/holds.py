@@ -111,7 +111,12 @@ class _Desk:
         outcome = self.feed.known.holds.outcome(id)
         if outcome is None or (isinstance(outcome, Granted) and outcome.hold.ended is None):
             command = Command(hold_record(Release(id, user, RELEASED)), lambda _: b"", is_read_back=True)
-            result = await self._append(_Requester(), command)
+            requester, ends = _Requester(), id if outcome is None else outcome.hold.id
+            self.rules.release_asked(ends, requester)
+            try:
+                result = await self._append(requester, command)
+            finally:
+                self.rules.release_answered(ends, requester)
             if not isinstance(result, Appended):
                 raise _error(result)
         match self.feed.known.holds.outcome(id):

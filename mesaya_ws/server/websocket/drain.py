@@ -73,6 +73,7 @@ async def drain(connections: Set[Leaving], seconds: float) -> None:
     # Whoever was let in at the last moment.
     budget = StepBudget()
     for connection in list(connections):
+        work = connection.session.work
         connection.close(codes.SERVICE_RESTART)
-        if budget.spend(1):
+        if budget.spend(work):
             await trio.lowlevel.checkpoint()

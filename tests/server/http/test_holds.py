@@ -112,6 +112,17 @@ async def test_hold_is_ended_by_its_user_or_by_the_service_once_and_for_all(desk
     assert desk.place.records()[-1] == Release("h2", None, "released")
 
 
+async def test_release_is_known_to_be_on_its_way_until_it_is_answered(desk):
+    await desk.post()
+    desk.is_slow = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.delete)
+        await trio.testing.wait_all_tasks_blocked()
+        assert desk.replica.holds.releasing.keys() == {"h1"}
+        desk.settle()
+    assert desk.replica.holds.releasing == {}
+
+
 async def test_hold_that_nobody_knows_is_not_found(desk):
     answer = await desk.delete("h9")
     assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
