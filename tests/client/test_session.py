@@ -425,7 +425,7 @@ async def test_event_that_comes_after_its_channel_was_left_is_dropped():
     channels.remove(CHANNEL)
     await channels.deliver(Event(CHANNEL, "snapshot", {}, position="p9"), lambda: True)
     channels.add(CHANNEL, snapshot=True)
-    assert channels.subscription(CHANNEL)["snapshot"]
+    assert channels.request(CHANNEL)["snapshot"]
     channels.on_subscribed(CHANNEL, "p9")
     await channels.deliver(Event(CHANNEL, "snapshot", {}, position="p10"), lambda: True)
     assert (await channels.take()).position == "p10"

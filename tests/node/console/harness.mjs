@@ -97,6 +97,11 @@ const axe = await readFile(new URL('../node_modules/axe-core/axe.min.js', import
 /** Fail if the page as it is has serious or critical findings of accessibility. */
 export async function assertAccessible(page) {
   await page.evaluate(axe);
+  // Colors on their way between two states are neither's.
+  await page.evaluate(() => {
+    const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity);
+    return Promise.allSettled(ending.map(({ finished }) => finished));
+  });
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   const found = violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
