@@ -113,7 +113,8 @@ export class Requests {
       });
       signal?.addEventListener("abort", abort);
       this.#endIfClosed();
-      this.#send(message);
+      // A sign-out may come right behind: while this file was loading, both waited for it.
+      queueMicrotask(() => this.#waiting.has(id) && this.#send(message));
     });
 
   /** @param {string} id @returns {Request | undefined} */

@@ -602,6 +602,7 @@ describe('what a user has asked is not done as another one', () => {
     await assert.rejects(one, { code: 'signed_out' });
     await assert.rejects(other, { code: 'signed_out' });
     assert.equal(last().of('table.select').length, 0);
+    assert.deepEqual(last().of('reservation.ack').map(({ reservationId }) => reservationId), ['b2']);
     refuse('reservation.ack', { code: 'unauthorized' });
     await assert.rejects(third, { code: 'unauthorized' }, 'what is asked later is whose it is then');
   });
