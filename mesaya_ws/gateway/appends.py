@@ -165,9 +165,10 @@ def answer(appender: Appender, command: Command, result: AppendResult) -> None:
 
 
 async def _wake(waiting: list[trio.Event]) -> None:
-    """Wake commands, a few at a time; before that, what follows from the answer of the other one goes to the log.
+    """Wake commands, a few at a time, after a turn in which what follows from the answer of the other one is appended.
 
-    That is the next command of the same client, and what was proposed because of it: both may decide on these.
+    That is the next command of the same client, and, unless the log is waited for with another, what was proposed
+    because of it: both may decide on these.
     """
     for number, answered in enumerate(waiting):
         if number % WOKEN_AT_ONCE == 0:

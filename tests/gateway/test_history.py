@@ -6,7 +6,7 @@ from tests.support.instance import KEPT, KeepingWorld, ask, read_on, reservation
 from tests.timing import PATIENCE
 
 
-class FakeState:
+class FakeKeeper:
     """Reads from a world's store, and counts how often."""
 
     def __init__(self, world):
@@ -32,8 +32,8 @@ class Readers:
 
     def __init__(self, nursery, **options):
         self.world = KeepingWorld(**options)
-        self.state = FakeState(self.world)
-        self.reader = HistoryReader(self.state, self.world.feed)
+        self.keeper = FakeKeeper(self.world)
+        self.reader = HistoryReader(self.keeper, self.world.feed)
         self.world.services.read_history = self.reader.request
         self.start = ask(self.client(), channel=KEPT)[0]["position"]
         nursery.start_soon(self.reader.run)
@@ -70,7 +70,7 @@ async def test_who_comes_back_together_is_read_for_together(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(3)
     sessions = await readers.come_back(2 * BATCH)
-    assert readers.state.reads == 2
+    assert readers.keeper.reads == 2
     for session in sessions:
         assert reservations(await read_all(session)) == ["v0", "v1", "v2"]
     nursery.cancel_scope.cancel()
@@ -90,11 +90,11 @@ async def test_who_has_no_answer_goes_before_who_reads_on_but_leaves_room(nurser
     readers = Readers(nursery, max_bytes=3 * PAGE_BYTES)
     readers.fill(20, size=PAGE_BYTES // 2)
     reading_on = await readers.come_back(2 * BATCH)
-    readers.state.looks.clear()
+    readers.keeper.looks.clear()
     for session in reading_on:
         read_on(session)
     await readers.come_back(BATCH)
-    first, second, *_ = ([request.opens for request in look.keywords["requests"]] for look in readers.state.looks)
+    first, second, *_ = ([request.opens for request in look.keywords["requests"]] for look in readers.keeper.looks)
     assert first == [True] * ANSWERS + [False] * (BATCH - ANSWERS)
     assert second == [True] * (BATCH - ANSWERS) + [False] * ANSWERS
     nursery.cancel_scope.cancel()
@@ -105,7 +105,7 @@ async def test_what_the_window_has_lost_before_it_was_written_is_committed_first
     readers.fill(2)
     readers.world.review(2)
     [session] = await readers.come_back(1)
-    assert readers.state.commits == 1
+    assert readers.keeper.commits == 1
     assert reservations(await read_all(session)) == ["v0", "v1", "v2"]
     nursery.cancel_scope.cancel()
 
@@ -114,7 +114,7 @@ async def test_a_store_that_cannot_be_written_is_not_waited_for(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(2)
     readers.world.review(2)
-    readers.state.is_failing = True
+    readers.keeper.is_failing = True
     [session] = await readers.come_back(1)
     answer, _ = session.send_queue.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
@@ -124,7 +124,7 @@ async def test_a_store_that_cannot_be_written_is_not_waited_for(nursery):
 async def test_a_store_that_cannot_be_read_is_answered_with_the_state(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(3)
-    readers.state.is_broken = True
+    readers.keeper.is_broken = True
     [session] = await readers.come_back(1)
     answer, snapshot = session.send_queue.said()
     assert (answer["recovered"], answer["reason"], snapshot["type"]) == (False, "expired", "snapshot")
@@ -134,14 +134,14 @@ async def test_a_store_that_cannot_be_read_is_answered_with_the_state(nursery):
 async def test_page_read_before_the_history_began_anew_is_not_sent(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(3)
-    look = readers.state.read
+    look = readers.keeper.read
 
     async def read_and_restart(job):
         found = await look(job)
         readers.world.feed.history.restart()
         return found
 
-    readers.state.read = read_and_restart
+    readers.keeper.read = read_and_restart
     [session] = await readers.come_back(1)
     answer, _ = session.send_queue.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
@@ -154,7 +154,7 @@ async def test_what_was_read_at_the_start_is_committed_before_it_is_read_from_th
         readers.world.review(number)
     readers.world.feed.history.anew = True  # as before the first commit
     [session] = await readers.come_back(1)
-    assert [readers.state.commits, readers.state.reads] == [1, 1]
+    assert [readers.keeper.commits, readers.keeper.reads] == [1, 1]
     answer, *_ = session.send_queue.said()
     assert answer["recovered"], answer
     nursery.cancel_scope.cancel()
@@ -167,5 +167,5 @@ async def test_who_has_left_is_not_read_for(nursery):
     ask(session, channel=KEPT, position=readers.start)
     session.leave()
     await trio.testing.wait_all_tasks_blocked()
-    assert readers.state.reads == 0
+    assert readers.keeper.reads == 0
     nursery.cancel_scope.cancel()

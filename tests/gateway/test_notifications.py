@@ -6,7 +6,7 @@ from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.views.contents import SnapshotRules
 from mesaya_ws.gateway.notifications import BATCH, NotificationsRenderer
-from tests.gateway.test_history import FakeState
+from tests.gateway.test_history import FakeKeeper
 from tests.support.instance import KeepingWorld, a_feed, ask, read_on
 from tests.timing import PATIENCE
 
@@ -26,8 +26,8 @@ class Notifications:
 
     def __init__(self, nursery, count, **options):
         self.world = InboxWorld(**{"max_bytes": 1} | options)
-        self.state = FakeState(self.world)
-        self.renderer = NotificationsRenderer(self.state, self.world.feed, SharedSnapshots(1 << 20))
+        self.keeper = FakeKeeper(self.world)
+        self.renderer = NotificationsRenderer(self.keeper, self.world.feed, SharedSnapshots(1 << 20))
         self.world.services.render_snapshot = self.renderer.request
         for number in range(count):
             self.world.review(number)
@@ -77,7 +77,7 @@ async def test_what_was_published_after_the_store_was_written_comes_once(nursery
     notifications.world.review(6)
     _, snapshot = await notifications.answer(session)
     assert [event["data"]["reservationId"] for event in snapshot["data"]["events"]] == ["v4", "v5", "v6"]
-    assert notifications.state.commits == 1, "the window had lost what was not written"
+    assert notifications.keeper.commits == 1, "the window had lost what was not written"
     notifications.world.review(7)
     [event] = session.send_queue.said()
     assert event["data"]["reservationId"] == "v7"
@@ -90,13 +90,13 @@ async def test_inboxes_of_many_clients_are_read_together(nursery):
     for session in sessions:
         _, snapshot = await notifications.answer(session)
         assert len(snapshot["data"]["events"]) == SHOWN
-    assert notifications.state.reads == 2
+    assert notifications.keeper.reads == 2
     nursery.cancel_scope.cancel()
 
 
 async def test_store_that_cannot_be_read_leaves_the_window_which_says_so(nursery):
     notifications = Notifications(nursery, 5)
-    notifications.state.is_broken = notifications.state.is_failing = True
+    notifications.keeper.is_broken = notifications.keeper.is_failing = True
     ids, snapshot = await notifications.shown()
     assert ids == []
     assert (snapshot["complete"], snapshot["data"]["more"]) == (False, False)
@@ -108,14 +108,14 @@ async def test_window_that_has_all_of_the_log_is_enough(nursery):
     session = notifications.world.client(auth=False)
     _, snapshot = ask(session, channel=INBOX, snapshot=True)
     assert (snapshot["complete"], len(snapshot["data"]["events"]), snapshot["data"]["more"]) == (True, 2, False)
-    assert notifications.state.reads == 0
+    assert notifications.keeper.reads == 0
     nursery.cancel_scope.cancel()
 
 
 async def test_store_of_a_log_that_began_anew_meanwhile_is_not_read(nursery):
     """While what the window has lost is being committed, the log may lose something: the store is of another one."""
     notifications = Notifications(nursery, 5)
-    history, read, anew = notifications.world.feed.history, notifications.state.read, []
+    history, read, anew = notifications.world.feed.history, notifications.keeper.read, []
 
     async def commit_and_restart():
         notifications.world.commit()
@@ -126,7 +126,7 @@ async def test_store_of_a_log_that_began_anew_meanwhile_is_not_read(nursery):
         anew.append(history.anew)
         return await read(look)
 
-    notifications.state.commit_now, notifications.state.read = commit_and_restart, note
+    notifications.keeper.commit_now, notifications.keeper.read = commit_and_restart, note
     notifications.world.review(5)
     session = notifications.asks()
     notifications.world.review(6)
@@ -154,5 +154,5 @@ async def test_delivery_that_waits_for_something_else_by_now_is_passed_on(nurser
     notifications.world.review(5)
     ask(session, "unsubscribe", channel=INBOX)
     await trio.testing.wait_all_tasks_blocked()
-    assert notifications.state.reads == 0
+    assert notifications.keeper.reads == 0
     nursery.cancel_scope.cancel()

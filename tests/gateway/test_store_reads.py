@@ -9,7 +9,7 @@ from mesaya_ws.core.log.events import TopicRecreated, Truncated
 from mesaya_ws.core.recovery.notifications import read_notifications
 from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages
 from mesaya_ws.gateway.store_reads import read_stored
-from tests.gateway.test_history import FakeState
+from tests.gateway.test_history import FakeKeeper
 from tests.support.instance import KEPT, RESERVATIONS, KeepingWorld
 from tests.support.log import NOW
 
@@ -37,7 +37,7 @@ def a_world():
 @pytest.mark.parametrize(("channel", "look"), [(INBOX, look_at_inboxes), (parse_channel(KEPT), look_at_pages)])
 async def test_what_was_read_is_not_used_after_the_log_has_lost_some_of_it(event, channel, look):
     world = a_world()
-    found = await read_stored(FakeState(world), world.feed, [channel], look, lambda *_: True)
+    found = await read_stored(FakeKeeper(world), world.feed, [channel], look, lambda *_: True)
     assert found(channel)
     world.feed.ingest(event, NOW)
     world.work()
@@ -46,7 +46,7 @@ async def test_what_was_read_is_not_used_after_the_log_has_lost_some_of_it(event
 
 async def test_what_was_read_before_the_log_lost_some_of_it_is_read_again_with_the_rest():
     world = a_world()
-    state, overtaken = FakeState(world), [INBOX]
+    keeper, overtaken = FakeKeeper(world), [INBOX]
 
     async def lose_and_commit():
         world.feed.ingest(Truncated(RESERVATIONS, 2), NOW)
@@ -54,7 +54,7 @@ async def test_what_was_read_before_the_log_lost_some_of_it_is_read_again_with_t
         overtaken.clear()
         world.commit()
 
-    state.commit_now = lose_and_commit
+    keeper.commit_now = lose_and_commit
     others = parse_channel("user:u2:notifications")
-    found = await read_stored(state, world.feed, [others, INBOX], look_at_inboxes, lambda key, _: key not in overtaken)
+    found = await read_stored(keeper, world.feed, [others, INBOX], look_at_inboxes, lambda key, _: key not in overtaken)
     assert found(others).cut[RESERVATIONS] == found(INBOX).cut[RESERVATIONS] == 2

@@ -103,8 +103,8 @@ class History:
         """Go on with what the store has, which is all up to the place `stored`, from which on the log is read.
 
         The `barriers` are noted there already, and the `current` one is not. Of what comes after that place, it is only
-        known how it depends on the last records before it, which come with the copy of the window. `time` is to be that
-        of the last record there.
+        known how it depends on the last records before it, which come with the copy of the window. `time` is to be what
+        the log had reached there.
         """
         self.serial = self.committed_serial = serial
         self.anew = False

@@ -317,7 +317,7 @@ export interface Hold extends Disposable {
   remaining(): number;
   /** Why it has ended, once it has; `disconnected` also when the user has signed out. */
   readonly ended: Promise<"released" | "expired" | "reserved" | "disconnected">;
-  /** Give it up; resolves once everybody knows. */
+  /** Give it up; resolves once everybody knows, and rejects when the user has signed out before. */
   release(): Promise<void>;
 }
 
