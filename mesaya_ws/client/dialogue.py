@@ -152,9 +152,12 @@ class Dialogue:
 
     def _on_error(self, code: str, sentence: str, channel: str | None, id: object) -> None:
         """Act on an error, unless it answers a request. Raises `RefusedError` where it would come again."""
-        subscription = self.channels.subscribed.get(channel or "")
-        if id is not None and (subscription is None or id != subscription.id):
-            return  # it answers a `subscribe` that does not count any more
+        subscribed = self.channels.subscribed
+        subscription = subscribed.get(channel or "")
+        if id is not None:  # where the channel is not one, the error does not name it
+            subscription = next((each for each in subscribed.values() if each.id == id), None)
+            if subscription is None:
+                return  # it answers a `subscribe` that does not count any more
         if code == UNAVAILABLE.name and channel is None:
             self._renewal.set()  # whether the token is good could not be said
         elif code == UNAUTHORIZED.name and subscription and self.credentials.can_renew and not subscription.was_refused:

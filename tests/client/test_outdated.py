@@ -1,9 +1,10 @@
 """What is still on its way of a subscription that a program has left is none of the one that it has begun since."""
 
+import pytest
 import trio
 
 from mesaya_ws.client.channels import Channels
-from mesaya_ws.client.session import Event, Subscribed
+from mesaya_ws.client.session import Event, RefusedError, Subscribed
 from tests.support.scripted_gateway import CHANNEL, Gateway, connect, event, receive, say
 from tests.timing import PATIENCE
 
@@ -41,6 +42,21 @@ async def test_what_is_on_its_way_of_a_subscription_before_does_not_count():
             assert (await anext(session)).data == "state"
     assert "position" not in gateway.received[1][0]
     assert [notice for notice in notices if isinstance(notice, Subscribed)] == [Subscribed(CHANNEL, None)] * 2
+
+
+async def test_refusal_that_names_no_channel_is_known_by_its_id():
+    async def script(websocket, received):
+        await receive(websocket, received)
+        await say(websocket, type="error", code="bad_message", message="Of another one.", id=99)
+        for id in (1, 2):  # the second, if it was asked for before there was a connection
+            await say(websocket, type="error", code="bad_message", message="In 'subscribe', …", id=id)
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(5)
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError, match="In 'subscribe'"):
+            await anext(session)
 
 
 async def test_channel_is_asked_for_once_on_a_connection_whoever_asks():
