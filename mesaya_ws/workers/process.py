@@ -18,6 +18,9 @@ from mesaya_ws.workers.role import ACCEPTING
 
 log = get_logger(__name__)
 
+LAST_WORDS = 1.0
+"""Seconds for which what a worker has said is read when it has ended: others may still have the pipe."""
+
 
 class Worker:
     """A worker process, with its `number` among the workers.
@@ -76,11 +79,15 @@ class Worker:
         self.started_or_ended.set()
 
     async def _run(self, process: trio.Process, stop_timeout: float) -> str:
+        all_read = trio.Event()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._wait_accepting, process)
+                nursery.start_soon(self._wait_accepting, process, all_read)
                 nursery.start_soon(self._stop_when_requested, process, stop_timeout)
                 code = await process.wait()
+                # That it has accepted connections may have been said right before it ended.
+                with trio.move_on_after(LAST_WORDS):
+                    await all_read.wait()
                 nursery.cancel_scope.cancel()
         finally:
             process.kill()
@@ -88,7 +95,7 @@ class Worker:
                 await process.wait()
         return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
-    async def _wait_accepting(self, process: trio.Process) -> None:
+    async def _wait_accepting(self, process: trio.Process, all_read: trio.Event) -> None:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         received = b""
         async with process.stdout:
@@ -97,6 +104,7 @@ class Worker:
                 if received == ACCEPTING:
                     self.on_accepting()
                     log.info("worker ready", worker=self.number)
+        all_read.set()
 
     async def _stop_when_requested(self, process: trio.Process, stop_timeout: float) -> None:
         assert process.stdin is not None  # noqa: S101 - it is a pipe
