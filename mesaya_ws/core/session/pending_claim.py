@@ -17,9 +17,7 @@ class PendingClaim:
     `is_asker_there` says whether anybody waits for it still.
     """
 
-    def __init__(
-        self, claim: Claim, rules: HoldRules, feed: Published, is_asker_there: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, claim: Claim, rules: HoldRules, feed: Published, is_asker_there: Callable[[], bool]) -> None:
         self._claim, self._rules, self._feed = claim, rules, feed
         self._is_asker_there = is_asker_there
         self._lead: Lead | None = None
