@@ -116,7 +116,7 @@ class Holds:
                 case Detach(id, replica, n) if replica == self._rules.replica and self._rules.detaching.get(id) == n:
                     del self._rules.detaching[id]
         for id in _ended_in(outcome):
-            known = self._feed.known.holds.outcome(id)
+            known = self._feed.known.hold_outcome(id)
             if isinstance(known, Granted):
                 self._ended.append(known.hold)
             self._rules.detaching.pop(id, None)
@@ -131,7 +131,7 @@ class Holds:
 
     def _reserved(self, restaurant: str, table: str | None, user: str | None, date: str | None) -> list[Hold]:
         """Return the holds that a reservation makes good: of its table and time, or else its user's there."""
-        live = self._feed.known.holds.live(restaurant)
+        live = self._feed.known.live_holds_in(restaurant)
         at = None if date is None else milliseconds_of(date)
         same = [
             hold
@@ -179,12 +179,12 @@ class Holds:
         """Attach the holds of a user who is connected here now, and was not before."""
         self._leaving.pop(user, None)
         if self._feed.live:
-            for hold in self._feed.known.holds.of_user(user):
+            for hold in self._feed.known.live_holds_of(user):
                 self._follow_user(hold)
 
     def user_vanished(self, user: str) -> None:
         """Detach the holds of a user who is not connected here any more, unless the user comes back soon."""
-        if self._feed.known.holds.of_user(user):
+        if self._feed.known.live_holds_of(user):
             self._await_return(user)
 
     def _follow_user(self, hold: Hold) -> None:
@@ -206,20 +206,20 @@ class Holds:
         if self._leaving.get(user) != number:
             return
         del self._leaving[user]
-        for hold in self._feed.known.holds.of_user(user):
+        for hold in self._feed.known.live_holds_of(user):
             if (n := hold.attached.get(self._rules.replica)) is not None:
                 self._rules.detaching[hold.id] = n
                 self._proposals.propose(hold_record(Detach(hold.id, self._rules.replica, n)))
 
     def _live(self, id: str) -> Hold | None:
         """Return the live hold with which a claim was answered."""
-        outcome = self._feed.known.holds.outcome(id)
+        outcome = self._feed.known.hold_outcome(id)
         return outcome.hold if isinstance(outcome, Granted) and outcome.hold.ended is None else None
 
     async def run(self, live: trio.Event) -> None:
         """Propose, for ever, once the feed is `live`."""
         await live.wait()
-        holds = list(self._feed.known.holds.all_live())
+        holds = list(self._feed.known.live_holds())
         for number, hold in enumerate(holds, 1):
             if hold.ended is None:  # it may have, meanwhile
                 self._await_end(hold)

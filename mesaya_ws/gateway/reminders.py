@@ -74,7 +74,7 @@ class Reminders:
         with suppress(BadFieldError):
             id = read_ack_record(record).reservation
             # By the log's time, of which this record brings the latest.
-            self._await_reminder(id, self._feed.known.acks.get(id), record.timestamp)
+            self._await_reminder(id, self._feed.known.acknowledgement(id), record.timestamp)
 
     def _await_reminder(self, id: str, news: News | None, log_time: int) -> None:
         """Set the timer for the next reminder of a reservation, if there is to be one."""
@@ -84,7 +84,7 @@ class Reminders:
 
     def _remind(self, id: str, n: int, retry: float) -> None:
         """Propose a reminder whose time has come, unless it has been read already."""
-        news = self._feed.known.acks.get(id)
+        news = self._feed.known.acknowledgement(id)
         if news is None or not news.is_open or news.reminded >= n or n > REMINDERS:
             return
         self._proposals.propose(ack_record(Remind(id, news.restaurant, n)))
@@ -94,7 +94,7 @@ class Reminders:
     async def run(self, live: trio.Event) -> None:
         """Propose until cancelled, once the feed is `live`."""
         await live.wait()
-        for number, (id, news) in enumerate(list(self._feed.known.acks.open_ones()), 1):
+        for number, (id, news) in enumerate(list(self._feed.known.open_acknowledgements()), 1):
             self._await_reminder(id, news, self._time_ms())
             if number % SET_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()

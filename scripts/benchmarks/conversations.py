@@ -131,7 +131,7 @@ def look_up(feed, keys, draw):
     """Print what clients' questions cost."""
 
     def history(key):
-        feed.known.chat_history(feed.known.chats.get(key), None, 100)
+        feed.known.chat_history(feed.known.conversation(key), None, 100)
 
     def inbox(channel):
         for _ in feed.states.snapshot(parse_channel(channel)).write():

@@ -68,7 +68,7 @@ class Instance:
         self.appends.progressed()
 
     def hold(self, id="h1"):
-        outcome = self.replica.feed.known.holds.outcome(id)
+        outcome = self.replica.feed.known.hold_outcome(id)
         return None if outcome is None else outcome.hold
 
 

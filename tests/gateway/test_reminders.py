@@ -71,10 +71,10 @@ async def test_reservation_is_repeated_three_times_whoever_proposes(log, nursery
     assert proposed(log) == [Open("x1", "r1", 60_000)] * 2
     for n in (1, 2, 3):
         await passes(log, AFTER - 1, *instances)
-        assert instances[0].replica.feed.known.acks.get("x1").reminded == n - 1
+        assert instances[0].replica.feed.known.acknowledgement("x1").reminded == n - 1
         await passes(log, 2, *instances)
         await passes(log, 2, *instances)
-        assert instances[0].replica.feed.known.acks.get("x1").reminded == n
+        assert instances[0].replica.feed.known.acknowledgement("x1").reminded == n
     count = len(proposed(log))
     await passes(log, 10 * AFTER, *instances)
     assert len(proposed(log)) == count, "then it rests"
@@ -100,10 +100,10 @@ async def test_proposal_too_early_for_the_log_is_made_again(log, nursery, autoju
     await trio.sleep(AFTER + 0.1)  # the log's clock stands still
     instance.replica.read()
     assert proposed(log)[1:] == [Remind("x1", "r1", 1)]
-    assert instance.replica.feed.known.acks.get("x1").reminded == 0
+    assert instance.replica.feed.known.acknowledgement("x1").reminded == 0
     await passes(log, AFTER, instance)
     await passes(log, 5, instance)
-    assert instance.replica.feed.known.acks.get("x1").reminded == 1
+    assert instance.replica.feed.known.acknowledgement("x1").reminded == 1
 
 
 async def test_instance_that_starts_goes_on_with_what_is_open(log, nursery, autojump_clock):
@@ -113,7 +113,7 @@ async def test_instance_that_starts_goes_on_with_what_is_open(log, nursery, auto
     nursery.start_soon(instance.reminders.run, instance.live)
     await passes(log, AFTER + 1, instance)
     await passes(log, 3, instance)
-    assert instance.replica.feed.known.acks.get("x1").reminded == 1
+    assert instance.replica.feed.known.acknowledgement("x1").reminded == 1
 
 
 async def test_what_was_created_long_ago_or_is_no_new_reservation_is_not_proposed(log, nursery):

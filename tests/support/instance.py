@@ -91,9 +91,13 @@ def chat_rules(attachment_hosts=(), clock=lambda: 0.0, time_ms=lambda: 0):
     return ChatRules(attachment_hosts, clock, time_ms)
 
 
-def hold_rules(seconds=300.0, replica="replica", clock=lambda: 0.0, time_ms=lambda: 0, **options):
+def hold_rules(
+    seconds=300.0, replica="replica", clock=lambda: 0.0, time_ms=lambda: 0, propose=lambda _: None, **options
+):
     """Return the rules of table holds for an instance; its time stands still, unless there is a clock."""
-    return HoldRules(seconds, replica, clock, time_ms, **options)
+    rules = HoldRules(seconds, replica, clock, time_ms, **options)
+    rules.propose = propose
+    return rules
 
 
 def a_presence(hub, process="", most=10_000, clock=lambda: 0):

@@ -6,10 +6,11 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Facts
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError
 from mesaya_ws.core.feed.explanation import Explanation, explain
-from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
-from mesaya_ws.core.interactions.chats import Chats
+from mesaya_ws.core.interactions.acknowledgements import News
+from mesaya_ws.core.interactions.chat_records import ConversationKey
 from mesaya_ws.core.interactions.conversation import Conversation
-from mesaya_ws.core.interactions.hold_table import HoldTable
+from mesaya_ws.core.interactions.hold import Hold, Outcome
+from mesaya_ws.core.interactions.hold_records import Slot
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.cold import CACHE_BYTES, OnDisk
 from mesaya_ws.core.platform.projection_rows import load_row, rows_of
@@ -106,24 +107,41 @@ class Known:
         """What rights depend on, as of the record that was processed last."""
         return self.projections
 
-    @property
-    def chats(self) -> Chats:
-        """All conversations, as of the record that was processed last."""
-        return self.projections.chats
+    def acknowledgement(self, reservation: str) -> News | None:
+        """Return what is known of a reservation that is to be acknowledged, or was."""
+        return self.projections.acks.get(reservation)
 
-    @property
-    def acks(self) -> Acknowledgements:
-        """Which reservations have been acknowledged, as of the record that was processed last."""
-        return self.projections.acks
+    def open_acknowledgements(self) -> Iterator[tuple[str, News]]:
+        """Iterate over the reservations that nobody has acknowledged yet, by id."""
+        return self.projections.acks.open_ones()
 
-    @property
-    def holds(self) -> HoldTable:
-        """All table holds, as of the record that was processed last."""
-        return self.projections.holds
+    def hold_outcome(self, id: str) -> Outcome | None:
+        """Return what the first claim with that id has come to, if it is remembered."""
+        return self.projections.holds.outcome(id)
+
+    def live_holds(self) -> Iterator[Hold]:
+        """Iterate over all live holds, the oldest first; some may be due to expire."""
+        return self.projections.holds.all_live()
+
+    def live_holds_in(self, restaurant: str) -> list[Hold]:
+        """Return the live holds of a restaurant, the oldest first."""
+        return self.projections.holds.live(restaurant)
+
+    def live_holds_of(self, user: str) -> list[Hold]:
+        """Return the live holds of a user in all restaurants, the oldest first."""
+        return self.projections.holds.of_user(user)
+
+    def live_holds_on(self, tables: tuple[str, ...], slot: Slot | None) -> list[Hold]:
+        """Return the live holds that overlap these tables in a slot (None: as such), the oldest first."""
+        return self.projections.holds.in_the_way(tables, slot)
 
     def restaurant_of(self, entity: str, id: str) -> str | None:
         """Return the restaurant of a reservation or a table; None if nothing is known of it, or it was deleted."""
         return self.projections.relations.place(entity, self.projections.entities[entity].alive.get(id))
+
+    def conversation(self, key: ConversationKey) -> Conversation | None:
+        """Return what is known of a conversation."""
+        return self.projections.chats.get(key)
 
     def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
         """Return messages of a conversation before an offset (None: the latest), and from where to go on."""

@@ -26,14 +26,14 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
         raise MessageError(codes.UNAUTHORIZED, "The reservation is not one of your restaurant's.", id=message.id)
 
     def answer(result: AppendResult) -> bytes:
-        news = feed.known.acks.get(id)
+        news = feed.known.acknowledgement(id)
         if isinstance(result, Appended) and news is not None and news.by is not None:
             return _acknowledged(message, feed)
         code = codes.TOO_OFTEN if isinstance(result, TooManyAppendsError) else codes.UNAVAILABLE
         sentence = str(result) if isinstance(result, Exception) else "It belongs to another restaurant now."
         return text_frame(encode("error", code=code.name, message=sentence, id=message.id))
 
-    news = feed.known.acks.get(id)
+    news = feed.known.acknowledgement(id)
     if news is not None and news.by is not None:
         return _acknowledged(message, feed)
     return Command(ack_record(Ack(id, restaurant, identity.user)), answer, is_read_back=True)
@@ -41,7 +41,7 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
 
 def _acknowledged(message: Acknowledge, feed: Published) -> bytes:
     """Return the answer, which says who was first."""
-    news = feed.known.acks.get(message.reservationId)
+    news = feed.known.acknowledgement(message.reservationId)
     assert news is not None  # noqa: S101 - asked for right before
     shown = acknowledgement_shown(message.reservationId, news)
     return text_frame(encode("acknowledged", id=message.id, **shown))

@@ -35,7 +35,7 @@ class ChatRequest:
     @property
     def conversation(self) -> Conversation | None:
         """The conversation, if anybody has written there."""
-        return self.feed.known.chats.get(self.key)
+        return self.feed.known.conversation(self.key)
 
     def existing(self) -> Conversation:
         """Return the conversation."""

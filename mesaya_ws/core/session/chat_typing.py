@@ -12,7 +12,7 @@ def type_in(session: Session, message: Typing) -> None:
     Of a guest whom the restaurant has blocked, they are sent nothing; nor before the log says whose restaurant it is.
     """
     client, feed = participant(session, message), session.feed
-    conversation = feed.known.chats.get(client.key)
+    conversation = feed.known.conversation(client.key)
     is_blocked = client.side == GUEST and conversation is not None and conversation.blocked
     if feed.live and not is_blocked:
         session.presence.typing(session, client.channel.name, client.side, is_typing=message.typing)

@@ -61,23 +61,20 @@ class Answer(NamedTuple):
     sentence: str = ""
 
 
-def _propose_nothing(_: NewRecord) -> None:
-    """Propose nothing: there is no log."""
-
-
 @define(eq=False)
 class HoldRules:
     """The rules for one instance, whose life is called `replica`; holds last so many `seconds`.
 
     `clock` never steps, and is in seconds; `time_ms` returns ms since 1970, and stands in for the time of the log as
-    long as nothing is known of that. `propose` has a record appended that nobody waits for.
+    long as nothing is known of that. `propose` has a record appended that nobody waits for; it must be set before
+    anything is claimed.
     """
 
     seconds: float
     replica: str
     clock: Callable[[], float]
     time_ms: Callable[[], int]
-    propose: Callable[[NewRecord], None] = _propose_nothing
+    propose: Callable[[NewRecord], None] = field(init=False)
     limits: SenderLimits = field(factory=SenderLimits)
     log_clock: LogClock = field(factory=LogClock)
     releasing: dict[str, list[Hashable]] = field(factory=dict)
@@ -141,7 +138,7 @@ class HoldRules:
         read all there is (`lag`, of its feed), and knows the time of the log from both sides: one that is late can only
         be late to grant.
         """
-        match known.holds.outcome(claim.id):
+        match known.hold_outcome(claim.id):
             case Granted(hold) if hold.user == claim.user and hold.ended is None:
                 if not self._is_sure(hold, claim):
                     return None
@@ -152,7 +149,7 @@ class HoldRules:
         latest = self.log_clock.latest(round(self.clock() * 1000))
         if latest is None or lag:
             return None
-        in_the_way = known.holds.in_the_way(claim.tables, claim.slot)
+        in_the_way = known.live_holds_on(claim.tables, claim.slot)
         foreign = [hold for hold in in_the_way if hold.user != claim.user and not self._is_ending(hold)]
         until = max((hold.until for hold in foreign), default=0)
         return self._conflict(until) if until - latest > SURE_MS else None
@@ -191,7 +188,7 @@ class HoldRules:
 
     def outcome(self, id: str, user: str, known: Known) -> Answer | None:
         """Return what the first claim with that id has come to; None if nothing is known of it."""
-        match known.holds.outcome(id):
+        match known.hold_outcome(id):
             case Granted(hold) if hold.user != user:
                 return Answer("error", {}, codes.CONFLICT, "The hold with this id is somebody else's.")
             case Granted(hold):
@@ -225,7 +222,7 @@ class HoldRules:
     def answered(self, claim: Claim, known: Known) -> None:
         """Note that its asker has the outcome."""
         self._wait_no_more(claim)
-        match known.holds.outcome(claim.id):
+        match known.hold_outcome(claim.id):
             case Granted(hold):
                 self._confirmed(claim, hold)
 
@@ -274,7 +271,7 @@ def _key(claim: Claim) -> _Key:
 
 def _live(claim: Claim, known: Known) -> Hold | None:
     """Return the live hold of that id, if it is the user's."""
-    match known.holds.outcome(claim.id):
+    match known.hold_outcome(claim.id):
         case Granted(hold) if hold.id == claim.id and hold.user == claim.user and hold.ended is None:
             return hold
     return None

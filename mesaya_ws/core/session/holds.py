@@ -49,7 +49,7 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
     if IDENTIFIER.fullmatch(id) is None:
         raise MessageError(codes.BAD_MESSAGE, f"holdId must be {IDENTIFIER_FORM}", id=message.id)
     unknown = MessageError(codes.NOT_FOUND, f"You have no hold {id!r}.", id=message.id)
-    outcome = feed.known.holds.outcome(id)
+    outcome = feed.known.hold_outcome(id)
     by: str | None = identity.user
     if isinstance(outcome, Granted):
         hold = outcome.hold
@@ -70,7 +70,7 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
         rules.release_answered(ends, session)
         if not isinstance(result, Appended):
             return _failed(result, message.id)
-        match feed.known.holds.outcome(id):
+        match feed.known.hold_outcome(id):
             case Granted(hold) if hold.ended is not None and by in (None, hold.user):
                 return frame(released(hold), message.id)
         return frame(Answer("error", {}, codes.NOT_FOUND, unknown.sentence), message.id)

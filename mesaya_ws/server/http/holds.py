@@ -108,7 +108,7 @@ class _Desk:
 
     async def release(self, id: str, user: str | None) -> Answer:
         """Return what is said of a hold that has ended now, or before. Raises `ApiError`."""
-        outcome = self.feed.known.holds.outcome(id)
+        outcome = self.feed.known.hold_outcome(id)
         if outcome is None or (isinstance(outcome, Granted) and outcome.hold.ended is None):
             command = Command(hold_record(Release(id, user, RELEASED)), lambda _: b"", is_read_back=True)
             requester, ends = _Requester(), id if outcome is None else outcome.hold.id
@@ -119,7 +119,7 @@ class _Desk:
                 self.rules.release_answered(ends, requester)
             if not isinstance(result, Appended):
                 raise _error(result)
-        match self.feed.known.holds.outcome(id):
+        match self.feed.known.hold_outcome(id):
             case Granted(hold) if hold.ended is not None and user in (None, hold.user):
                 return released(hold)
         raise ApiError(http_errors.NOT_FOUND, f"There is no hold {id!r}, or it is another user's.")

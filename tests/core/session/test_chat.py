@@ -160,9 +160,9 @@ def test_sender_is_stamped_from_the_identity_and_an_owner_is_the_guest_where_the
     place.publish(place.owner, message="m2", channel="restaurant:r1:chat:o1")
     place.settle()
     said(place.owner)
-    chats = place.replicas[0].feed.known.chats
+    known = place.replicas[0].feed.known
     sides = {
-        key: [message.side for message in chats.get(key).before(None, 9)]
+        key: [message.side for message in known.conversation(key).before(None, 9)]
         for key in (ConversationKey("r1", "u1"), ConversationKey("r1", "o1"))
     }
     assert list(sides.values()) == [["restaurant"], ["guest"]]

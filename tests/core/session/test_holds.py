@@ -238,7 +238,7 @@ def test_hold_of_another_guest_and_unknown_one_are_not_found(place, hold):
     place.settle()
     [error] = received(other)
     assert error["code"] == "not_found"
-    assert place.replicas[0].feed.known.holds.outcome("h1").hold.ended is None
+    assert place.replicas[0].feed.known.hold_outcome("h1").hold.ended is None
 
 
 def test_refused_claim_can_be_released_no_more_than_an_unknown_one(place):
@@ -303,7 +303,7 @@ def test_client_that_has_signed_out_by_its_turn_gets_no_hold(place):
     replica.append_proposed()
     place.settle()
     assert [type(said).__name__ for said in place.records()] == ["Claim", "Release"]
-    assert place.replicas[1].feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
+    assert place.replicas[1].feed.known.hold_outcome("h1").hold.ended is Ended.ABANDONED
 
 
 def test_release_on_its_way_is_decided_by_the_log_before_its_user_is_told_selected_again(place):
@@ -329,7 +329,7 @@ def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):
     replica.append_proposed()
     place.settle()
     assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
-    assert replica.feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
+    assert replica.feed.known.hold_outcome("h1").hold.ended is Ended.ABANDONED
     replica.holds.on_claim(place.records()[0], replica.feed.known)
     assert replica.proposed == [], "once"
 
@@ -373,7 +373,7 @@ def test_retry_of_what_is_being_taken_back_is_decided_by_the_log(place, abandone
     place.replicas[0].append_proposed()
     place.settle()
     [answer] = received(session)
-    hold = place.replicas[1].feed.known.holds.outcome("h1").hold
+    hold = place.replicas[1].feed.known.hold_outcome("h1").hold
     if is_first:
         assert (answer["type"], hold.ended) == ("selected", None)
         select(session)
@@ -404,7 +404,7 @@ def test_retry_that_is_read_after_the_first_claim_was_taken_back_is_taken_back_t
         turn_up(place, replica, command)
     replica.append_proposed()
     place.settle()
-    assert replica.feed.known.holds.outcome("h1").hold.ended is Ended.ABANDONED
+    assert replica.feed.known.hold_outcome("h1").hold.ended is Ended.ABANDONED
 
 
 def test_retry_that_was_read_keeps_the_hold_from_another_that_was_given_up(place):
@@ -488,7 +488,7 @@ def test_retry_is_answered_with_the_hold_and_keeps_it_whatever_the_first_instanc
     first.append_proposed()
     place.settle()
     assert [each["type"] for each in received(again)] == ["selected"]
-    assert all(replica.feed.known.holds.outcome("h1").hold.ended is None for replica in place.replicas)
+    assert all(replica.feed.known.hold_outcome("h1").hold.ended is None for replica in place.replicas)
 
 
 def test_retry_to_the_same_instance_waits_again(place):
@@ -563,7 +563,7 @@ def test_of_any_rush_on_instances_at_any_pace_one_wins_and_its_retries_with_it(d
         for answer in received(session)
         if answer["type"] == "selected"
     }
-    live = [[hold.id for hold in replica.feed.known.holds.live("r1")] for replica in place.replicas]
+    live = [[hold.id for hold in replica.feed.known.live_holds_in("r1")] for replica in place.replicas]
     assert live[0] == live[1]
     assert len(live[0]) <= 1
     assert won <= set(live[0])
@@ -612,7 +612,7 @@ def test_hold_of_which_its_user_was_told_is_never_taken_back_whatever_was_unavai
         for replica in place.replicas:
             replica.append_proposed()
     told = {each["holdId"] for session in sessions for each in received(session) if each["type"] == "selected"}
-    live = [{hold.id for hold in replica.feed.known.holds.live("r1")} for replica in place.replicas]
+    live = [{hold.id for hold in replica.feed.known.live_holds_in("r1")} for replica in place.replicas]
     assert live[0] == live[1]
     assert told <= live[0]
     if asked == {"h1"}:

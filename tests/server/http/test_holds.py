@@ -57,7 +57,7 @@ class Desk:
         return await ask(self.app, asked, method="DELETE")
 
     def hold(self, id="h1"):
-        return self.replica.feed.known.holds.outcome(id).hold
+        return self.replica.feed.known.hold_outcome(id).hold
 
 
 @pytest.fixture
