@@ -101,7 +101,8 @@ async def serve(*, task_status: trio.TaskStatus[int]) -> None:
     server = WebSocketServer(config, open_session, SessionRegistry(), metrics, status)
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as clients:
-        dispatcher = Dispatcher(chosen, metrics, status, partial(server.serve, clients), _serve_http)
+        serve_websocket = partial(server.serve, clients)
+        dispatcher = Dispatcher(chosen, metrics, status, serve_websocket, _serve_http, "MAX_CONNECTIONS", None)
         clients.start_soon(server.receiver.run)
         task_status.started(listener.socket.getsockname()[1])
         await serve_listeners(listener, dispatcher.handle, clients, dispatcher.free_slots)

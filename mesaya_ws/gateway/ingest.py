@@ -38,9 +38,9 @@ class Ingest:
     metrics: Metrics
     reports: LogReports
     live: trio.Event
-    store: StoreKeeper | None = None
-    checkpoints: Checkpoints | None = None
-    progressed: Callable[[], None] = lambda: None
+    store: StoreKeeper
+    checkpoints: Checkpoints | None
+    progressed: Callable[[], None]
 
     async def run(self, events: trio.MemoryReceiveChannel[LogEvent]) -> None:
         """Carry the `events` of the log, and all that becomes of them, until cancelled."""
@@ -63,8 +63,7 @@ class Ingest:
 
     def _become_live(self) -> None:
         self.live.set()
-        if self.store is not None:
-            self.store.note_ready()
+        self.store.note_ready()
         keep()
         self.reports.caught_up()
 
@@ -77,8 +76,7 @@ class Ingest:
     async def ingested(self, _: float) -> None:
         """Have the young objects collected, before they are many, and let others run."""
         (look if self.feed.live else keep)()
-        if self.store is not None:
-            await self.store.make_room()
+        await self.store.make_room()
         await trio.lowlevel.checkpoint()
 
     async def processed(self, _: float) -> None:

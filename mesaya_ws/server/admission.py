@@ -34,9 +34,7 @@ class Admitted(NamedTuple):
 class Admission:
     """Decides on handshakes; without `authentication`, tokens are ignored, as nobody can say whom they name."""
 
-    def __init__(
-        self, settings: Settings, addresses: AddressLimits, authentication: Authentication | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, addresses: AddressLimits, authentication: Authentication | None) -> None:
         self._settings = settings
         self._addresses = addresses
         self._authentication = authentication

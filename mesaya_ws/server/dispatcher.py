@@ -85,8 +85,8 @@ class Dispatcher:
         status: Status,
         serve_websocket: ServeWebSocket,
         serve_http: ServeHttp,
-        bound: str = "MAX_CONNECTIONS",
-        authentication: Authentication | None = None,
+        bound: str,
+        authentication: Authentication | None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics

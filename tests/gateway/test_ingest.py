@@ -24,6 +24,16 @@ from tests.support.log import NOW, Log
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
 
 
+class EmptyStore:
+    """A state store with room for everything, in which nothing is kept."""
+
+    def note_ready(self):
+        pass
+
+    async def make_room(self):
+        pass
+
+
 def an_ingest(feed, registry=None, identities=None):
     metrics = Metrics()
     return Ingest(
@@ -33,6 +43,9 @@ def an_ingest(feed, registry=None, identities=None):
         metrics=metrics,
         reports=LogReports(feed, metrics, Status()),
         live=trio.Event(),
+        store=EmptyStore(),
+        checkpoints=None,
+        progressed=lambda: None,
     )
 
 

@@ -14,6 +14,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.websocket.connection import connection_config
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
@@ -45,7 +46,7 @@ class Restaurant(Instance):
             return a_session(feed, id, send_queue, services, **limits)
 
         self.settings, self.registry = settings, SessionRegistry()
-        server = WebSocketServer(connection_config(settings), open_session, self.registry, Metrics())
+        server = WebSocketServer(connection_config(settings), open_session, self.registry, Metrics(), Status())
         self.frame_bytes = 0
         self.clients = Clients(nursery, server)
         self.says(SECTIONS, "created", "s1", restaurantId="r1")

@@ -20,7 +20,7 @@ from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Follower, TrackedKeys, Tracking
 from mesaya_ws.core.views.chats import history_of
-from mesaya_ws.core.views.contents import State
+from mesaya_ws.core.views.contents import ChannelState
 
 EXPIRED_PARENTS = "expired_parents"
 """The table of the parents that were waited for in vain (see `Merge`), by `<entity>:<id>`."""
@@ -143,7 +143,7 @@ class Known:
         """Return what is known of a conversation."""
         return self.projections.chats.get(key)
 
-    def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
+    def chat_history(self, conversation: Conversation, before: int | None, count: int) -> ChannelState:
         """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
         return history_of(conversation, before, count, self.projections)
 

@@ -12,10 +12,11 @@ from mesaya_ws.core.recovery.verdict import Unrecoverable
 class Progress:
     """What the parts of a feed have in common while they process one record after the other.
 
-    `now` is when the present step began (ms since the epoch), and `steady` the same by a clock that never steps; `time`
-    is that of the last record. The feed is `live` when all that the log held at the start has been processed; until
-    then its channels are history, not news. The log has `reached` the latest time of its records which was not ahead
-    of `now`. So many records are `withheld`: known to be in the log, but not to be had.
+    `now` is when the present step began (ms since the epoch), and `steady` the same by a clock that never steps. The
+    last record has a `time` of its own, which may step back, or be ahead of `now`; the log has `reached` the latest of
+    these, each taken as `now` at most, which never steps back. The feed is `live` when all that the log held at the
+    start has been processed; until then its channels are history, not news. So many records are `withheld`: known to be
+    in the log, but not to be had.
 
     `gaps` are the topics of which the log has lost something before it was read, and why, until they are announced:
     subscribers of what they feed do not know it yet. `rights_changes` are whose rights the last record may have

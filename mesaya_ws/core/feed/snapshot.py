@@ -21,10 +21,10 @@ from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
 from mesaya_ws.core.views.contents import (
     LATEST,
     READ_AT_ONCE,
+    ChannelState,
     Contents,
     Derived,
     SnapshotRules,
-    State,
     Unread,
     View,
     count_under,
@@ -53,7 +53,7 @@ class Snapshot:
     def __init__(
         self,
         channel: Channel,
-        state: State,
+        state: ChannelState,
         position: str,
         complete: bool,
         window: Window,
@@ -161,11 +161,11 @@ class _Kind(NamedTuple):
     A few more or less do not matter, nor how many more than `WRITTEN_AT_ONCE`.
     """
 
-    state: Callable[[View], State]
+    state: Callable[[View], ChannelState]
     size: Callable[[View], int]
 
 
-def _contents(contents: Callable[[str, Projections], Contents]) -> Callable[[View], State]:
+def _contents(contents: Callable[[str, Projections], Contents]) -> Callable[[View], ChannelState]:
     return lambda view: dict(contents(view.subject, view.projections))
 
 
@@ -204,7 +204,7 @@ def view_of(
     return View(channel, subject, projections, window, now, rules, notifications, log_now)
 
 
-def state(channel: Channel, view: View) -> State:
+def state(channel: Channel, view: View) -> ChannelState:
     """Return the state of a channel, in the shapes that its events have.
 
     `:tables` has all `tables`, `sections`, `sectionObjects` and `holds`; `:reservations` those of today (in the

@@ -95,8 +95,8 @@ class Subscription:
 
     channel: Channel
     unsettled: "dict[Subscription, None]"
-    request: Subscribe | None = None
-    position: str | None = None
+    request: Subscribe | None
+    position: str | None
     state: State = State.WAITING_FOR_FEED
     wait: Wait | None = None
     reason: Unrecoverable | None = None

@@ -4,7 +4,7 @@ from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import LATEST, State, View
+from mesaya_ws.core.views.contents import LATEST, ChannelState, View
 from mesaya_ws.core.views.status import message_type
 
 
@@ -16,6 +16,6 @@ def announcement_rule(event: Event, before: Before, after: After, _: Projections
     return outcome_of([Message("global:announcements", what, event.timestamp, after.data)])
 
 
-def announcements_state(view: View) -> State:
+def announcements_state(view: View) -> ChannelState:
     """Return the latest announcements, the latest one last."""
     return {"announcements": view.projections.latest_announcements(LATEST)}

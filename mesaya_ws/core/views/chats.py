@@ -39,7 +39,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Interaction, platform_time
 from mesaya_ws.core.platform.outcome import Message, Outcome, Redaction, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import State, View
+from mesaya_ws.core.views.contents import ChannelState, View
 from mesaya_ws.core.wire.frames import payload_of, text_frame
 
 SHOWN = 50
@@ -184,7 +184,7 @@ def _name(conversation: Conversation, user: str, projections: Projections) -> st
     return projections.names.get(user)
 
 
-def conversation_state(view: View) -> State:
+def conversation_state(view: View) -> ChannelState:
     """Return the latest messages of a conversation as they stand, the latest one last, and both marks.
 
     `before` is the position from which `history` goes on; None if there is nothing before.
@@ -199,7 +199,7 @@ def conversation_state(view: View) -> State:
     }
 
 
-def history_of(conversation: Conversation, before: int | None, count: int, projections: Projections) -> State:
+def history_of(conversation: Conversation, before: int | None, count: int, projections: Projections) -> ChannelState:
     """Return up to `count` messages before an offset (None: the latest ones), and from where to go on.
 
     It is `complete: false` where messages before these were forgotten: they are not read from anywhere.
@@ -207,13 +207,13 @@ def history_of(conversation: Conversation, before: int | None, count: int, proje
     messages = conversation.before(before, count)
     shown = [past_message_shown(conversation, message, projections) for message in messages]
     has_more = bool(messages) and conversation.has_before(messages[0].offset)
-    state: State = {"messages": shown, "before": shown[0]["position"] if has_more else None}
+    state: ChannelState = {"messages": shown, "before": shown[0]["position"] if has_more else None}
     if not has_more and (conversation.forgot or projections.chats.forgot):
         state["complete"] = False
     return state
 
 
-def inbox_state(view: View) -> State:
+def inbox_state(view: View) -> ChannelState:
     """Return the conversations with the latest records, the latest first, and whether there are more."""
     chats, subject = view.projections.chats, view.channel.subject or ""
     of_restaurant = view.channel.is_of_restaurant

@@ -31,7 +31,7 @@ COSTLY = 4
 
 _values = methodcaller("values")
 
-State = dict[str, Any]
+ChannelState = dict[str, Any]
 """What a channel shows, by the names of its parts: JSON, but for lists that are `Derived` or `Unread`."""
 
 
@@ -40,7 +40,7 @@ class Derived:
     """A list of a state or a message, each still to be derived from an entity as it is known; None is left out."""
 
     entities: list[Any]
-    derive: Callable[[Any], State | None]
+    derive: Callable[[Any], ChannelState | None]
 
 
 @frozen
@@ -108,7 +108,7 @@ def read_under(kind: str, field: str, parents: Iterable[str], projections: Proje
     return Unread(found, read())
 
 
-def read_derived(entities: Iterator[Data], derive: Callable[[Data], State | None]) -> Unread:
+def read_derived(entities: Iterator[Data], derive: Callable[[Data], ChannelState | None]) -> Unread:
     """Return a list that is still to be read from an iterator, in steps, and then to be derived.
 
     What is on disk may take several microseconds each.

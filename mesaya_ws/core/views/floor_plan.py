@@ -8,7 +8,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps, at_once, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import Contents, State, View, read_under
+from mesaya_ws.core.views.contents import ChannelState, Contents, View, read_under
 from mesaya_ws.core.views.holds import holds_shown
 from mesaya_ws.core.views.parts import part_rule
 
@@ -131,7 +131,7 @@ def plan_contents(restaurant: str, projections: Projections) -> Contents:
     }
 
 
-def tables_state(view: View) -> State:
+def tables_state(view: View) -> ChannelState:
     """Return what a floor plan shows, and which of its tables are held."""
     contents = plan_contents(view.subject, view.projections)
     return {**contents, "holds": holds_shown(view.subject, view.log_now, view.projections)}

@@ -8,7 +8,7 @@ from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.notifications import Latest
-from mesaya_ws.core.views.contents import State, View
+from mesaya_ws.core.views.contents import ChannelState, View
 from mesaya_ws.core.views.status import effective_action, message_type
 from mesaya_ws.core.wire.frames import payload_of
 
@@ -58,7 +58,7 @@ def _to_user(event: Event, before: Before, after: After, user: str | None) -> Ou
     return outcome_of([Message(user_channel(user), what, event.timestamp, after.data)])
 
 
-def notifications_state(view: View) -> State:
+def notifications_state(view: View) -> ChannelState:
     """Return the latest events of a user, the latest one last, and whether `more` are kept."""
     latest = view.notifications or Latest([], more=False, are_all=True)
     return {"events": [orjson.Fragment(payload_of(frame)) for frame in latest.frames], "more": latest.more}

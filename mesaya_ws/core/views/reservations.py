@@ -12,7 +12,7 @@ from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.reservation_time import compose_date, is_before, start_of_today
 from mesaya_ws.core.views.acknowledgements import acknowledged
-from mesaya_ws.core.views.contents import COUNTED, Contents, State, View, read_derived
+from mesaya_ws.core.views.contents import COUNTED, ChannelState, Contents, View, read_derived
 from mesaya_ws.core.views.holds import holds_shown_to_restaurant
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
@@ -70,7 +70,7 @@ def reservation_contents(restaurant: str, projections: Projections) -> Contents:
     return {"reservations": read_derived(known, partial(show_reservation, names=projections.names))}
 
 
-def reservations_state(view: View) -> State:
+def reservations_state(view: View) -> ChannelState:
     """Return the reservations that begin today or later, or nobody knows when; what is acknowledged, and what is held.
 
     Reservations are day by day, and found by their day: how many there were before does not matter.
@@ -78,11 +78,11 @@ def reservations_state(view: View) -> State:
     today = start_of_today(view.now, view.rules.zone)
     names = view.projections.names
 
-    def derive(data: Data) -> State | None:
+    def derive(data: Data) -> ChannelState | None:
         return None if is_before(data, today) else show_reservation(data, names)
 
     coming = view.projections.schedule.since(view.subject, today[:10])
-    state: State = {"reservations": read_derived(coming, derive)}
+    state: ChannelState = {"reservations": read_derived(coming, derive)}
     if acks := acknowledged(view.subject, view.projections):
         state["acknowledged"] = acks
     if holds := holds_shown_to_restaurant(view.subject, view.log_now, view.projections):

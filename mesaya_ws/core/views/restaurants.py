@@ -10,7 +10,7 @@ from mesaya_ws.core.platform.envelope import OWNER_REASSIGNED, Event
 from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps, at_once, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import Contents, Derived, State, Unread, View, alive_under
+from mesaya_ws.core.views.contents import ChannelState, Contents, Derived, Unread, View, alive_under
 from mesaya_ws.core.views.floor_plan import plan_contents
 from mesaya_ws.core.views.images import image_contents, info_size
 from mesaya_ws.core.views.menus import menu_contents
@@ -109,12 +109,12 @@ def _public(restaurant: Data) -> Data:
     return {name: value for name, value in restaurant.items() if name not in PRIVATE}
 
 
-def restaurants_state(view: View) -> State:
+def restaurants_state(view: View) -> ChannelState:
     """Return all restaurants."""
     return {"restaurants": Derived(list(view.projections.entities["restaurant"].alive.values()), _public)}
 
 
-def info_state(view: View) -> State:
+def info_state(view: View) -> ChannelState:
     """Return a restaurant, and the images of it and of its parts."""
     restaurant = view.projections.entities["restaurant"].alive.get(view.subject)
     shown = None if restaurant is None else _public(restaurant)

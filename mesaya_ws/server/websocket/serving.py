@@ -42,7 +42,7 @@ class WebSocketServer:
     open_session: Callable[[str, SendQueue], Session]
     registry: SessionRegistry[Client]
     metrics: Metrics
-    status: Status = field(factory=Status)
+    status: Status
     receiver: ReadPoller = field(factory=ReadPoller)
 
     async def serve(

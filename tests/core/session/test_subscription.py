@@ -26,7 +26,7 @@ ENTER = {
 
 
 def subscription_in(state):
-    return Subscription(parse_channel(CHANNEL), {}, state=state)
+    return Subscription(parse_channel(CHANNEL), {}, None, None, state)
 
 
 @pytest.mark.parametrize("before", State)
@@ -49,7 +49,7 @@ def test_the_docstring_lists_every_state():
 
 def test_the_index_holds_what_is_not_live_the_longest_in_its_state_first():
     unsettled = {}
-    one, other = (Subscription(parse_channel(f"restaurant:{name}:menu"), unsettled) for name in "ab")
+    one, other = (Subscription(parse_channel(f"restaurant:{name}:menu"), unsettled, None, None) for name in "ab")
     one.await_queue()
     other.await_queue()
     one.await_rendering()

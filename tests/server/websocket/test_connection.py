@@ -27,6 +27,7 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.admission import Admitted
 from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.keepalive import keep_alive
@@ -64,7 +65,7 @@ class World:
             return a_session(feed, id, send_queue, services, identities=identities, **limits)
 
         config = evolve(connection_config(self.settings), handle_message=handle_message)
-        self.server = WebSocketServer(config, open_session, self.registry, self.metrics)
+        self.server = WebSocketServer(config, open_session, self.registry, self.metrics, Status())
         self.nursery = nursery
         self.clients = Clients(nursery, self.server)
         self.connect = self.clients.connect
