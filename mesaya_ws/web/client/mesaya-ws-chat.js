@@ -6,7 +6,8 @@
  *     what is on its way ─── pending ─▶ sent ─▶ in the log        ├──▶ the store `messages`
  *                               └─────▶ failed ─▶ retry           ┘
  *
- * What is on its way comes last, in the order in which it was sent, until the log has it.
+ * What is on its way comes last, in the order in which it was sent, until the log has it. What is asked is asked in the turn of
+ * a user (`turn`), which is aborted when that one has signed out, or is another one; what he could not send is shown to him alone.
  *
  * @module
  */
@@ -14,7 +15,10 @@
 /** @typedef {Record<string, any>} Json */
 /** @typedef {import("./mesaya-ws.js").MesaYA} MesaYA */
 /** @typedef {{set: (value: any) => void}} Settable */
-/** @typedef {{sent: Json, text: string, attachments?: string[], abort: AbortController, done?: Promise<{position: string}>}} Outgoing */
+/**
+ * @typedef {{sent: Json, text: string, attachments?: string[], turn: AbortSignal, abort: AbortController,
+ *   done?: Promise<{position: string}>}} Outgoing
+ */
 
 const PAGE = 50; // messages that `more` brings
 const MOST = 5_000; // messages that are kept while others arrive; `more` brings the ones before again
@@ -25,7 +29,6 @@ export class Conversation {
   #client;
   #ask;
   #send;
-  #turn;
   #stores;
   #restaurant;
   /** @type {string | undefined} The guest. */
@@ -62,22 +65,23 @@ export class Conversation {
   #readUpTo;
   /** @type {string | undefined} */
   #markedUpTo;
-  #isMarking = false;
+  /** @type {AbortSignal | undefined} In whose turn marks are being sent, and older messages loaded. */
+  #marking;
+  /** @type {AbortSignal | undefined} */
+  #reader;
 
   /**
    * @param {MesaYA} client
-   * @param {(fields: Json, signal?: AbortSignal) => Promise<Json>} ask
+   * @param {(fields: Json, turn: AbortSignal, signal?: AbortSignal) => Promise<Json>} ask
    * @param {(message: Json) => void} send
-   * @param {() => AbortSignal} turn Returns what is aborted when the user is another one.
    * @param {Settable[]} stores
    * @param {string} restaurant
    * @param {string} [guest] The client's own user, unless it is given.
    */
-  constructor(client, ask, send, turn, stores, restaurant, guest) {
+  constructor(client, ask, send, stores, restaurant, guest) {
     this.#client = client;
     this.#ask = ask;
     this.#send = send;
-    this.#turn = turn;
     this.#stores = { messages: stores[0], unread: stores[1], typing: stores[2] };
     this.#restaurant = restaurant;
     if (guest !== undefined) this.#begin(guest);
@@ -100,7 +104,13 @@ export class Conversation {
   #identify() {
     const { user } = this.#client.status;
     if (user === undefined || user === this.#me || this.#hasEnded) return;
+    const isAnother = this.#me !== undefined;
     this.#me = user;
+    if (isAnother) {
+      this.#markedUpTo = undefined;
+      this.#typedAt = -Infinity;
+      this.#publish();
+    }
     if (this.#guest === undefined) this.#begin(user);
     this.#inbox?.close();
     const name = this.#side === "guest" ? `user:${user}:chats` : `restaurant:${this.#restaurant}:chats`;
@@ -185,12 +195,12 @@ export class Conversation {
   /** Have the store show what there is now. */
   #publish() {
     const outgoing = [];
-    for (const [id, { sent, text, attachments = [] }] of this.#outgoing) {
+    for (const [id, { sent, text, attachments = [], turn }] of this.#outgoing) {
       if (this.#logged.has(id)) {
         sent.status = "sent";
         this.#outgoing.delete(id);
-        continue;
       }
+      if (this.#logged.has(id) || turn.aborted) continue;
       outgoing.push({
         messageId: id,
         restaurantId: this.#restaurant,
@@ -211,26 +221,19 @@ export class Conversation {
 
   // What is sent
 
-  /** Return the channel, as soon as it is known. Rejects when the user is another one by then. */
-  async #named() {
-    const turn = this.#turn();
-    const channel = await this.#channel;
-    turn.throwIfAborted();
-    return channel;
-  }
-
   /**
-   * Send a message, or send it again after it was refused.
-   * @param {Json} sent @param {string} text @param {string[]} [attachments] @returns {Promise<{position: string}>}
+   * Send a message, or send it again after it was refused: as the one who has sent it first.
+   * @param {AbortSignal} turn @param {Json} sent @param {string} text @param {string[]} [attachments]
+   * @returns {Promise<{position: string}>}
    */
-  send(sent, text, attachments) {
+  send(turn, sent, text, attachments) {
     const known = this.#outgoing.get(sent.id);
     if (known?.done) return known.done;
-    const outgoing = known ?? { sent, text, attachments, abort: new AbortController() };
+    const outgoing = known ?? { sent, text, attachments, turn, abort: new AbortController() };
     this.#outgoing.set(sent.id, outgoing);
     this.#typedAt = -Infinity; // the gateway takes it as the end of typing
-    const published = this.#named().then((channel) =>
-      this.#client.publish(channel, { text, attachments }, { id: sent.id, signal: outgoing.abort.signal }),
+    const published = this.#channel.then((channel) =>
+      this.#ask({ type: "publish", channel, messageId: sent.id, data: { text, attachments } }, outgoing.turn, outgoing.abort.signal),
     );
     outgoing.done = published.then(
       ({ position }) => {
@@ -249,58 +252,66 @@ export class Conversation {
     return outgoing.done;
   }
 
-  /** Give up a message; it may have been published by then. @param {Json} sent */
-  drop({ id }) {
+  /** Give up a message; it may have been published by then. @param {AbortSignal} _ @param {Json} sent */
+  drop(_, { id }) {
     this.#outgoing.get(id)?.abort.abort();
     this.#outgoing.delete(id);
     this.#publish();
   }
 
-  /** @param {string} messageId @param {string} text */
-  async edit(messageId, text) {
-    await this.#ask({ type: "edit", channel: await this.#named(), messageId, data: { text } });
+  /** @param {AbortSignal} turn @param {string} messageId @param {string} text */
+  async edit(turn, messageId, text) {
+    await this.#ask({ type: "edit", channel: await this.#channel, messageId, data: { text } }, turn);
   }
 
-  /** @param {string} messageId */
-  async remove(messageId) {
-    await this.#ask({ type: "delete", channel: await this.#named(), messageId });
+  /** @param {AbortSignal} turn @param {string} messageId */
+  async remove(turn, messageId) {
+    await this.#ask({ type: "delete", channel: await this.#channel, messageId }, turn);
   }
 
-  /** Mark messages as read; the gateway takes a mark every two seconds, so what comes meanwhile is one. @param {string} [upTo] */
-  async read(upTo = [...this.#logged.values()].pop()?.position) {
+  /**
+   * Mark messages as read; the gateway takes a mark every two seconds, so what comes meanwhile is one.
+   * @param {AbortSignal} turn @param {string} [upTo]
+   */
+  async read(turn, upTo = [...this.#logged.values()].pop()?.position) {
     this.#readUpTo = upTo;
-    if (this.#isMarking) return;
-    this.#isMarking = true;
+    if (this.#marking === turn) return;
+    this.#marking = turn;
     try {
-      const channel = await this.#named();
-      while (this.#readUpTo !== undefined && this.#readUpTo !== this.#markedUpTo) {
+      const channel = await this.#channel;
+      while (this.#marking === turn && this.#readUpTo !== undefined && this.#readUpTo !== this.#markedUpTo) {
         const position = this.#readUpTo;
-        await this.#ask({ type: "read", channel, position });
+        await this.#ask({ type: "read", channel, position }, turn);
         this.#markedUpTo = position;
       }
     } finally {
-      this.#isMarking = false;
+      if (this.#marking === turn) this.#marking = undefined;
     }
   }
 
-  /** Say that the user is typing; to be called at each key. */
-  async type() {
+  /** Say that the user is typing; to be called at each key. @param {AbortSignal} turn */
+  async type(turn) {
     const now = performance.now();
     if (now - this.#typedAt < TYPING.again) return;
     this.#typedAt = now;
-    this.#send({ type: "typing", channel: await this.#named(), typing: true });
+    const channel = await this.#channel;
+    if (!turn.aborted) this.#send({ type: "typing", channel, typing: true });
   }
 
-  /** Load older messages; return whether there are more. */
-  more() {
-    return (this.#loading ??= this.#loadMore().finally(() => (this.#loading = undefined)));
+  /** Load older messages; return whether there are more. @param {AbortSignal} turn */
+  more(turn) {
+    if (this.#reader === turn && this.#loading) return this.#loading;
+    const loading = this.#loadMore(turn).finally(() => this.#loading === loading && (this.#loading = undefined));
+    this.#reader = turn;
+    return (this.#loading = loading);
   }
 
-  async #loadMore() {
+  /** @param {AbortSignal} turn */
+  async #loadMore(turn) {
     await this.#shown;
     const before = this.#before;
     if (typeof before !== "string") return false;
-    const page = await this.#ask({ type: "history", channel: await this.#channel, before, limit: PAGE });
+    const page = await this.#ask({ type: "history", channel: await this.#channel, before, limit: PAGE }, turn);
     if (this.#before === before) {
       const older = page.messages.map((/** @type {Json} */ it) => [it.messageId, { ...it, status: "sent" }]);
       this.#logged = new Map([...older, ...this.#logged]);

@@ -3,7 +3,7 @@
  * What a client asks of the gateway, and is answered: a part of `mesaya-ws.js`, which loads it when it is first needed.
  *
  * Everything here may be asked twice: it is sent again on the next connection, and when it cannot be answered now. But it is
- * asked for the user who is there now: when that one signs out, or another one comes, it has ended.
+ * asked in the turn of a user: when that one signs out, or another one comes, the turn is aborted, and what it asked has ended.
  *
  * @module
  */
@@ -24,10 +24,6 @@ export class Requests {
   /** @type {Map<string, Request>} */
   #waiting = new Map();
   #ids = 0;
-  /** @type {string | undefined} Whose it is, as soon as the gateway has said so. */
-  #user;
-  /** What is aborted when it is another one's. */
-  #turn = new AbortController();
   /** @type {any} Runs until what was put off is sent again. */
   #resending;
 
@@ -41,80 +37,59 @@ export class Requests {
     this.#send = send;
     this.#Failure = Failure;
     client.on("message", (/** @type {Json} */ message) => this.#take(message));
-    client.on("status", () => this.#onStatus());
-    this.#onStatus();
+    client.on("status", () => this.#endIfClosed());
   }
 
-  #onStatus() {
-    this.#endIfClosed();
-    const { user } = this.#client.status;
-    if (user === undefined || user === this.#user) return;
-    if (this.#user !== undefined) this.signOut(new this.#Failure("signed_out", "Another user has signed in."));
-    this.#user = user;
-  }
-
-  /** @param {Error} error */
-  signOut(error) {
-    this.#user = undefined;
-    this.#turn.abort(error);
-    this.#turn = new AbortController();
-    this.#endAll(error);
-  }
-
-  /** @param {string} channel @param {unknown} data @param {{id?: string, signal?: AbortSignal}} [options] */
-  async publish(channel, data, { id = uniqueId(), signal } = {}) {
-    const { position } = await this.ask({ type: "publish", channel, messageId: id, data }, signal);
+  /** @param {AbortSignal} turn @param {string} channel @param {unknown} data @param {{id?: string, signal?: AbortSignal}} [options] */
+  async publish(turn, channel, data, { id = uniqueId(), signal } = {}) {
+    const { position } = await this.ask({ type: "publish", channel, messageId: id, data }, turn, signal);
     return { position, id };
   }
 
-  /** @param {string} reservation */
-  async ack(reservation) {
-    await this.ask({ type: "reservation.ack", reservationId: reservation });
+  /** @param {AbortSignal} turn @param {string} reservation */
+  async ack(turn, reservation) {
+    await this.ask({ type: "reservation.ack", reservationId: reservation }, turn);
   }
 
-  /** @param {string} restaurant @param {string[]} tables @param {{from?: Date, to?: Date, signal?: AbortSignal}} [options] */
-  async hold(restaurant, tables, options) {
-    const { signal } = this.#turn;
-    const ask = async (/** @type {Json} */ fields, /** @type {AbortSignal | undefined} */ own) => {
-      signal.throwIfAborted();
-      return this.ask(fields, own);
-    };
+  /**
+   * @param {AbortSignal} turn @param {string} restaurant @param {string[]} tables
+   * @param {{from?: Date, to?: Date, signal?: AbortSignal}} [options]
+   */
+  async hold(turn, restaurant, tables, options) {
+    const ask = (/** @type {Json} */ fields, /** @type {AbortSignal | undefined} */ signal) => this.ask(fields, turn, signal);
     const { hold } = await import("./mesaya-ws-hold.js");
-    return hold(this.#client, ask, signal, this.#Failure, uniqueId, restaurant, tables, options);
+    return hold(this.#client, ask, turn, this.#Failure, uniqueId, restaurant, tables, options);
   }
 
   /** @param {any[]} stores @param {string} restaurant @param {string} [user] */
   async chat(stores, restaurant, user) {
-    /** @type {AbortSignal | undefined} */
-    let signal = this.#turn.signal;
     const { Conversation } = await import("./mesaya-ws-chat.js");
-    setTimeout(() => (signal = undefined)); // by then, what was asked of it while it was loaded has reached it
-    const turn = () => signal ?? this.#turn.signal;
-    return new Conversation(this.#client, this.ask, this.#send, turn, stores, restaurant, user);
+    return new Conversation(this.#client, this.ask, this.#send, stores, restaurant, user);
   }
 
   /**
-   * Ask, and return the answer. Rejects with what the gateway refuses it for, when the client is closed or its
-   * user signed out, when too much waits already, and with the reason of `signal`.
-   * @param {Json} fields @param {AbortSignal} [signal] @returns {Promise<Json>}
+   * Ask, and return the answer. Rejects with what the gateway refuses it for, when the client is closed, when too much
+   * waits already, and with the reason of what is aborted: the turn, or `signal`.
+   * @param {Json} fields @param {AbortSignal} turn @param {AbortSignal} [signal] @returns {Promise<Json>}
    */
-  ask = (fields, signal) =>
+  ask = (fields, turn, signal) =>
     new Promise((resolve, reject) => {
       const id = `r${++this.#ids}`;
       const message = { ...fields, id };
-      signal?.throwIfAborted();
+      const signals = signal ? [turn, signal] : [turn];
+      signals.forEach((it) => it.throwIfAborted());
       if (this.#waiting.size >= MOST) throw new this.#Failure("too_many_requests", "Too much waits for an answer.");
-      const abort = () => this.#settle(id)?.reject(signal?.reason);
+      const abort = (/** @type {any} */ { target }) => this.#settle(id)?.reject(target.reason);
+      const forget = () => signals.forEach((it) => it.removeEventListener("abort", abort));
       this.#waiting.set(id, {
         message,
         isPutOff: false,
-        resolve: (answer) => (resolve(answer), signal?.removeEventListener("abort", abort)),
-        reject: (error) => (reject(error), signal?.removeEventListener("abort", abort)),
+        resolve: (answer) => (resolve(answer), forget()),
+        reject: (error) => (reject(error), forget()),
       });
-      signal?.addEventListener("abort", abort);
+      signals.forEach((it) => it.addEventListener("abort", abort));
+      this.#send(message);
       this.#endIfClosed();
-      // A sign-out may come right behind: while this file was loading, both waited for it.
-      queueMicrotask(() => this.#waiting.has(id) && this.#send(message));
     });
 
   /** @param {string} id @returns {Request | undefined} */
@@ -126,13 +101,9 @@ export class Requests {
 
   #endIfClosed() {
     if (this.#client.status.state !== "closed") return;
-    this.#endAll(new this.#Failure("closed", "The client was closed."));
-  }
-
-  /** @param {Error} error */
-  #endAll(error) {
     clearTimeout(this.#resending);
     this.#resending = undefined;
+    const error = new this.#Failure("closed", "The client was closed.");
     for (const id of this.#waiting.keys()) this.#settle(id)?.reject(error);
   }
 

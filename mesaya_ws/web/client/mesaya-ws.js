@@ -65,10 +65,10 @@ const SIGNED_OUT = /** @type {Record<string, "expired" | "revoked" | "signed-out
 
 const scope = /** @type {any} */ (globalThis);
 const dispose = /** @type {typeof Symbol.dispose} */ (Symbol.dispose ?? Symbol("dispose"));
-const isVisible = () => scope.document?.visibilityState !== "hidden";
+const isVisible = () => !scope.document?.hidden;
 
 /** @param {number} failures @param {{least: number, most: number}} range */
-const grown = (failures, range) => Math.min(range.most, range.least * 2 ** Math.min(failures, 16));
+const grown = (failures, range) => Math.min(range.most, range.least * 2 ** failures);
 
 /** @param {unknown} error */
 const report = (error) => (scope.reportError ?? console.error)(error);
@@ -141,11 +141,13 @@ function storeOf(value) {
 }
 
 /**
- * Return what makes methods that call those of something that is loaded. Nobody needs to listen when one is refused.
- * @param {() => Promise<any>} load
+ * Return what makes methods that call those of something that is loaded, with the turn in which they were called.
+ * Nobody needs to listen when one is refused.
+ * @param {() => Promise<any>} load @param {{turn: AbortController}} whose
  */
-const methodsOf = (load) => (/** @type {string} */ name) => (/** @type {any[]} */ ...given) => {
-  const done = load().then((it) => it[name](...given));
+const methodsOf = (load, whose) => (/** @type {string} */ name) => (/** @type {any[]} */ ...given) => {
+  const { turn } = whose;
+  const done = load().then((it) => it[name](turn.signal, ...given));
   done.catch(() => {});
   return done;
 };
@@ -180,7 +182,7 @@ class Link {
   /** @type {Json | undefined} The last error that named no message of ours: why the link is closed. */
   error;
 
-  /** @param {any} socket @param {string | null} token @param {boolean} isFallback */
+  /** @param {any} socket @param {string | null} token @param {boolean | undefined} isFallback */
   constructor(socket, token, isFallback) {
     this.socket = socket;
     this.token = token;
@@ -207,12 +209,12 @@ class Channel {
   subscriptions = new Set();
   /** @type {string | undefined} That of the last message. */
   position;
-  /** Whether one of the subscriptions needs the state. */
-  snapshot = false;
+  /** @type {boolean | undefined} Whether one of the subscriptions needs the state. */
+  snapshot;
   /** @type {number | undefined} With how many of the last events it begins. */
   history;
-  /** Whether one of the subscriptions shows who else is there. */
-  hasPresence = false;
+  /** @type {boolean | undefined} Whether one of the subscriptions shows who else is there. */
+  hasPresence;
   /** @type {Json | undefined} Who is there. */
   presence;
   /** The last `subscribe`; 0 if there was none, or it was refused. */
@@ -311,7 +313,8 @@ class Subscription {
   /** @param {(state: any, message: any) => any} reduce */
   store(reduce) {
     const { store, set } = storeOf();
-    const take = (/** @type {Json} */ message) => message.type !== "gap" && set(reduce(store.get(), message));
+    const take = (/** @type {Json | undefined} */ message) =>
+      message && message.type !== "gap" && set(reduce(store.get(), message));
     this.#kept().forEach(take);
     this.#events.on("*", take);
     return store;
@@ -322,17 +325,16 @@ class Subscription {
     let wake = /** @type {(value?: any) => void} */ (() => {});
     let isSlow = false;
     let isOver = this.#isOver;
-    const off = this.#events.on("*", (/** @type {Json} */ message) => {
-      isSlow ||= queue.push(message) > WAITING;
-      wake();
-    });
     const end = () => {
       isOver = true;
       off();
-      offOver();
       wake();
     };
-    const offOver = this.#events.on("over", end);
+    const off = this.#events.on("*", (/** @type {Json | undefined} */ message) => {
+      if (message) isSlow ||= queue.push(message) > WAITING;
+      else end();
+      wake();
+    });
     const iteration = (async function* () {
       try {
         for (;;) {
@@ -389,7 +391,7 @@ class Subscription {
     this.#isOver = true;
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#ready.reject(error);
-    this.#events.emit("over");
+    this.#events.emit("*");
   }
 
   #kept() {
@@ -481,6 +483,12 @@ export class MesaYA {
   #isSignedOut = false;
   /** @type {string | undefined} */
   #user;
+  /**
+   * Whose turn it is, as soon as that is known. The turn is aborted when the user has signed out, or is another one: what was
+   * asked in it is not done after that.
+   * @type {{turn: AbortController, user?: string}}
+   */
+  #whose = { turn: new AbortController() };
 
   /** @type {"closed" | "refused" | "paused" | undefined} Why there is to be no link. */
   #rest;
@@ -493,7 +501,7 @@ export class MesaYA {
   /** @type {Status} */
   status = Object.freeze({ state: "connecting", since: Date.now() });
 
-  #call = methodsOf(() => this.#load());
+  #call = methodsOf(() => this.#load(), this.#whose);
   publish = this.#call("publish");
   ack = this.#call("ack");
   hold = this.#call("hold");
@@ -526,10 +534,10 @@ export class MesaYA {
     const it = known ?? new Channel(name);
     this.#channels.set(name, it);
     const isPresenceNews = options.presence && !it.hasPresence;
-    it.hasPresence ||= Boolean(options.presence);
+    it.hasPresence ||= options.presence;
     const subscription = new Subscription(it, options, () => this.#leave(it, subscription));
     if (!known) {
-      it.snapshot = Boolean(options.snapshot);
+      it.snapshot = options.snapshot;
       it.position = options.position ?? (it.snapshot ? undefined : this.#stored(name));
       it.history = options.history;
       this.#ask(it);
@@ -553,7 +561,7 @@ export class MesaYA {
   chat(restaurant, user) {
     const stores = [storeOf([]), storeOf(0), storeOf([])];
     const conversation = this.#load().then((requests) => requests.chat(stores, restaurant, user));
-    const call = methodsOf(() => conversation);
+    const call = methodsOf(() => conversation, this.#whose);
     const [messages, unread, typing] = stores.map((it) => it.store);
     /** @type {any} */
     const chat = { messages, unread, typing };
@@ -603,13 +611,12 @@ export class MesaYA {
 
   signOut() {
     this.#isSignedOut = true;
-    const error = new MesaYAError("signed_out", "Signed out.");
+    const error = this.#endTurn();
     this.#signingIn?.reject(error);
     this.#signingIn = undefined;
     if (this.#attempt || this.#link?.isFallback) this.reconnect();
     else if (this.#link) this.#sendToken(this.#link, null);
     this.#onSignedOut("signed-out");
-    if (this.#requests) this.#call("signOut")(error); // in turn with what was asked before
     // What is on its way to the user is nobody's any more.
     this.#channels.forEach((it) => it.id && PRIVATE.test(it.name) && this.#setAside(it, null, error));
   }
@@ -651,10 +658,9 @@ export class MesaYA {
     try {
       token = await this.#token(this.#rejected === undefined ? "connect" : "rejected");
     } catch (error) {
-      this.#log(`no token: ${error}`);
       if (attempt !== this.#attempt) return;
       this.#attempt = undefined;
-      this.#later(0, "no_token", "The token source failed.");
+      this.#later(0, "no_token", `No token: ${error}`);
       return;
     }
     if (attempt !== this.#attempt) return;
@@ -663,7 +669,7 @@ export class MesaYA {
       return;
     }
     const { fallback, fetch } = this.#options;
-    const isFallback = Boolean(fallback) && !isProbe && this.#unheard >= UNHEARD;
+    const isFallback = fallback && !isProbe && this.#unheard >= UNHEARD;
     let socket;
     try {
       const Socket = isFallback
@@ -686,7 +692,6 @@ export class MesaYA {
       return;
     }
     const link = (this.#opening = new Link(socket, token, isFallback));
-    this.#log("dialling");
     link.socket.onmessage = (/** @type {any} */ event) => this.#receive(link, event.data);
     link.socket.onerror = () => {};
     link.socket.onclose = (/** @type {any} */ event) => this.#onEnd(link, event.code, event.reason);
@@ -1021,7 +1026,7 @@ export class MesaYA {
     try {
       token = await this.#token(why);
     } catch (error) {
-      this.#log(`no token: ${error}`);
+      this.#log(`No token: ${error}`);
       if (auth === this.#link?.auth) this.#renewLater(why, failures + 1);
       return;
     }
@@ -1081,10 +1086,20 @@ export class MesaYA {
   /** @param {string | undefined} user */
   #onIdentity(user) {
     if (user === undefined) this.#onSignedOut("expired");
+    else if (user !== (this.#whose.user ??= user)) this.#endTurn(user);
     this.#user = user;
     this.#signingIn?.resolve();
     this.#signingIn = undefined;
     this.#update();
+  }
+
+  /** @param {string} [user] Who comes next. */
+  #endTurn(user) {
+    const error = new MesaYAError("signed_out", "Signed out.");
+    this.#whose.turn.abort(error);
+    this.#whose.turn = new AbortController();
+    this.#whose.user = user;
+    return error;
   }
 
   /** Tell that the user is signed out, once. @param {"expired" | "revoked" | "signed-out"} reason */
@@ -1103,13 +1118,8 @@ export class MesaYA {
     const now = performance.now();
     const { asOf, movedAt } = this.#freshness;
     const hasMoved = m.asOf !== asOf;
-    this.#freshness = {
-      live: m.live,
-      asOf: m.asOf,
-      lag: m.lag,
-      movedAt: hasMoved ? now : movedAt,
-      isMoving: hasMoved || now - movedAt < STANDSTILL,
-    };
+    const isMoving = hasMoved || now - movedAt < STANDSTILL;
+    this.#freshness = /** @type {any} */ ({ ...m, movedAt: hasMoved ? now : movedAt, isMoving });
     this.#update();
   }
 

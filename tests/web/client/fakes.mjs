@@ -65,7 +65,7 @@ export class FakePage {
 
   constructor() {
     const { window, document } = this.#targets;
-    document.visibilityState = 'visible';
+    document.hidden = false;
     globalThis.addEventListener = window.addEventListener.bind(window);
     globalThis.document = document;
   }
@@ -75,7 +75,7 @@ export class FakePage {
   }
 
   show(isVisible) {
-    this.#targets.document.visibilityState = isVisible ? 'visible' : 'hidden';
+    this.#targets.document.hidden = !isVisible;
     this.#targets.document.dispatchEvent(new Event('visibilitychange'));
   }
 

@@ -607,6 +607,77 @@ describe('what a user has asked is not done as another one', () => {
     await assert.rejects(third, { code: 'unauthorized' }, 'what is asked later is whose it is then');
   });
 
+  test('nor what was asked in the moment before another one was there, while what it needs was loading', async () => {
+    await connect();
+    const chat = client.chat('r1', 'u9');
+    await rest();
+    last().receive({ type: 'going_away' });
+    await rest();
+    const all = [client.ack('b1'), client.hold('r1', ['t1']), client.publish(CHANNEL, {}), chat.send('Hola').done, chat.remove('m1')];
+    last().welcome({ user: 'u2' });
+    const later = client.ack('b2');
+    for (const one of all) await assert.rejects(one, { code: 'signed_out' });
+    assert.deepEqual(asked().map(({ reservationId }) => reservationId), ['b2'], 'but what that one asks is asked');
+    last().receive({ type: 'acked', id: asked()[0].id });
+    await later;
+  });
+
+  test('what one could not send is shown to nobody else, who cannot send it again', async () => {
+    await connect('u1', { token: async () => 't' });
+    const chat = client.chat('r1', 'u1');
+    await rest();
+    const [failed, pending] = [chat.send('uno'), chat.send('dos')];
+    await rest();
+    const { id } = last().of('publish')[0];
+    last().receive({ type: 'error', code: 'not_allowed', message: 'No.', id });
+    await assert.rejects(failed.done, { code: 'not_allowed' });
+    assert.deepEqual(texts(chat), ['uno (failed)', 'dos (pending)']);
+    await change();
+    await assert.rejects(pending.done, { code: 'signed_out' });
+    assert.deepEqual(texts(chat), []);
+    failed.retry();
+    await assert.rejects(failed.done, { code: 'signed_out' });
+    assert.deepEqual([asked(), texts(chat)], [[], []]);
+    chat.send('tres');
+    await rest();
+    assert.deepEqual([asked().map(({ data }) => data.text), texts(chat)], [['tres'], ['tres (pending)']]);
+  });
+
+  test('what one has read, another one has not', async () => {
+    await connect('u1', { token: async () => 't' });
+    const chat = client.chat('r1', 'u1');
+    await rest();
+    for (const user of ['u1', 'u2']) {
+      chat.read('p3');
+      chat.type();
+      await rest();
+      assert.deepEqual(asked().map(({ type }) => type), ['read', 'typing'], user);
+      last().receive({ type: 'marked', id: asked()[0].id });
+      chat.read('p3');
+      await rest();
+      assert.equal(last().of('read').length, 1);
+      if (user === 'u1') await change();
+    }
+  });
+
+  test('older messages are loaded for who asks now', async () => {
+    await connect('u1', { token: async () => 't' });
+    const chat = client.chat('r1', 'u1');
+    await rest();
+    last().answer(CHANNEL, { position: 'p0' });
+    last().receive(snapshot([3], { before: 'p3' }));
+    const one = chat.more();
+    await rest();
+    assert.equal(asked().length, 1);
+    client.signOut();
+    const other = chat.more();
+    await assert.rejects(one, { code: 'signed_out' });
+    await rest();
+    assert.equal(asked().length, 2);
+    last().receive({ type: 'history', id: asked()[1].id, messages: [], before: null });
+    assert.equal(await other, false);
+  });
+
   test('it goes on for the same one, whose token had ended', async () => {
     await connect();
     const one = client.ack('b1');
