@@ -25,6 +25,7 @@ const STEPS = {
   source: [4, (it) => it.become(it.anyOf(['good', 'good', 'slow', 'slow', 'failing', 'hanging', 'null', 'bad']), it.anyOf(['u1', 'u1', 'u2']))],
   authenticate: [3, (it) => it.authenticate()],
   signOut: [1.5, (it) => it.signOut()],
+  ask: [3, (it) => it.ask()],
   revoke: [0.5, (it) => { it.refusedAt = Date.now(); it.gateway.revoke(it.source.user); }],
   forget: [1, (it) => it.gateway.forget(it.anyOf(CHANNELS))],
   busy: [1, (it) => { it.gateway.business = it.anyOf([0, 0.5]); }],
@@ -36,7 +37,7 @@ const STEPS = {
 };
 
 /** What does no harm, after which nobody may lose an identity. */
-const HARMLESS = ['publish', 'subscribe', 'leave', 'authenticate', 'announce', 'WebSocket', 'forget'];
+const HARMLESS = ['publish', 'subscribe', 'leave', 'ask', 'authenticate', 'announce', 'WebSocket', 'forget'];
 
 function step(world) {
   const all = Object.entries(STEPS);

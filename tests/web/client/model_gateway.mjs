@@ -49,8 +49,10 @@ export class Gateway {
   #tokens = new Map();
   #revokedAt = new Map();
 
-  constructor(random) {
+  /** @param onReceived Is told what is asked, and of which user. */
+  constructor(random, onReceived) {
     this.random = (from, to) => from + random() * (to - from);
+    this.onReceived = onReceived;
   }
 
   latency = () => Math.floor(this.random(0, this.slowness));

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { mock } from 'node:test';
 import { MesaYA } from '../../../mesaya_ws/web/client/mesaya-ws.js';
-import '../../../mesaya_ws/web/client/mesaya-ws-events.js'; // which is loaded when it is needed, but clocks stand still here
+import '../../../mesaya_ws/web/client/mesaya-ws-events.js'; // what is loaded when it is needed, but clocks stand still here
+import '../../../mesaya_ws/web/client/mesaya-ws-requests.js';
 import { FakePage, settle, sockets, streams } from './fakes.mjs';
 import { Gateway } from './model_gateway.mjs';
 import { ownerOf } from './model_session.mjs';
@@ -30,6 +31,9 @@ export class World {
   source = { mode: 'good', user: 'u1', changedAt: 0 };
   subscriptions = new Set();
   signingIn = new Set();
+  asked = []; // of the gateway, by number
+  asking = new Set();
+  signOuts = 0;
   isSignedOut = false;
   isSigningOut = false;
   isHidden = false;
@@ -39,7 +43,7 @@ export class World {
     this.random = randomOf(seed);
     mock.method(Math, 'random', this.random);
     this.page = new FakePage();
-    this.gateway = new Gateway(this.random);
+    this.gateway = new Gateway(this.random, (message, user) => this.onReceived(message, user));
     this.hasFallback = this.chance(0.75);
     this.startedAt = Date.now();
     this.client = new MesaYA('wss://gateway.example/ws', {
@@ -135,11 +139,39 @@ export class World {
     ).finally(() => this.signingIn.delete(it));
   }
 
+  /** Ask for something, as whoever is there. */
+  ask() {
+    const { user } = this.client.status;
+    const { signOuts } = this;
+    const id = `b${this.asked.length}`;
+    const it = { user, signOuts };
+    this.asked.push(it);
+    this.asking.add(it);
+    this.note(`ask ${id} as ${user}`);
+    this.client.ack(id).then(
+      () => this.note(`${id} is done`),
+      ({ code }) => {
+        this.note(`${id} is not done: ${code}`);
+        const isTheirs = [undefined, user].includes(this.client.status.user) && user !== undefined;
+        if (code === 'signed_out' && isTheirs && signOuts === this.signOuts) this.fail(`${id} has ended though ${user} has not signed out.`);
+      },
+    ).finally(() => this.asking.delete(it));
+  }
+
+  /** What the gateway has received is what its user has asked, and has not signed out since. */
+  onReceived({ reservationId }, user) {
+    const it = this.asked[Number(reservationId.slice(1))];
+    this.note(`${reservationId} is received from ${user}`);
+    if (user !== undefined && it.user !== undefined && it.user !== user) this.fail(`${user} asks what ${it.user} has asked.`);
+    if (user !== undefined && it.signOuts !== this.signOuts && it.user !== user) this.fail(`${user} asks what was asked before a signing out.`);
+  }
+
   /** Whether the source, or what refuses a client or its token, was other than good since a time. */
   isUnsteady = (since) => this.source.mode !== 'good' || this.source.changedAt >= since || this.refusedAt >= since;
 
   signOut() {
     this.isSigningOut = this.isSignedOut = true;
+    this.signOuts++;
     this.client.signOut();
     this.isSigningOut = false;
     if (this.client.status.user !== undefined) this.fail('Who has signed out is somebody.');
@@ -211,6 +243,7 @@ export class World {
     const { state, user: actual } = client.status;
     if (state !== 'live' || actual !== user) yield `${actual} is ${state}, and not ${user} live`;
     if (this.signingIn.size) yield 'authenticate() has not settled';
+    if (this.asking.size) yield 'ack() has not settled';
     for (const { name, seen, hasGap, subscription: { state } } of subscriptions) {
       const isTheirs = !ownerOf(name) || ownerOf(name) === user;
       const { end } = gateway.logOf(name);

@@ -49,7 +49,8 @@ export class Session {
     }
   }
 
-  onMessage({ type, channel, id, position, snapshot, token }) {
+  onMessage(message) {
+    const { type, channel, id, position, snapshot, token } = message;
     const fail = (code) => this.tell({ type: 'error', code, message: `It is ${code}.`, id, channel });
     if (type === 'ping') {
       const positions = Object.fromEntries([...this.places].map(([name, place]) => [name, `p${place}`]));
@@ -64,6 +65,11 @@ export class Session {
       else fail('not_subscribed');
     } else if (type === 'auth') {
       this.authenticate(token, id, fail);
+    } else if (type === 'reservation.ack') {
+      this.gateway.onReceived(message, this.identity?.user);
+      if (!this.identity) fail('unauthorized');
+      else if (this.gateway.isBusy()) fail('unavailable');
+      else this.tell({ type: 'acked', id });
     }
   }
 
