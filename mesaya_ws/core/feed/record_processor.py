@@ -78,12 +78,10 @@ class RecordProcessor:
         partition = _partition(topic, number)
         progress, projections = self._progress, self._known.projections
         self._cursor.advance(partition, offset + 1)
-        progress.time = timestamp
-        if timestamp > progress.reached:
-            progress.reached = timestamp if timestamp <= progress.now else max(progress.reached, progress.now)
+        progress.advance(timestamp)
         age = Age.RECENT if progress.live else self._age()
         if self._history is not None:
-            self._history.time = timestamp
+            self._history.time = progress.kept_time
         alone = age is Age.PAST or self._window.have_one_order
         stakes: Stakes | None = None
         if isinstance(event, Event):

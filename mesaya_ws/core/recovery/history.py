@@ -55,9 +55,10 @@ class Retention:
 class History:
     """What is to be written of the history, and from where on all of it is written.
 
-    `time` is to be set to that of each record (ms since the epoch) before anything is added of it. `floors` are, by
-    partition, the offsets from which on all publications are in the store or `pending`. Another `generation` begins
-    when the log has lost something: then the store is to be begun `anew`. `window_copy` takes what has no history.
+    `time` is to be set to that by which a record is kept (ms since the epoch) before anything is added of it. `floors`
+    are, by partition, the offsets from which on all publications are in the store or `pending`. Another `generation`
+    begins when the log has lost something: then the store is to be begun `anew`. `window_copy` takes what has no
+    history.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class History:
         self.serial = 0
         self.generation = 0
         self.anew = True
+        self._is_resumed = False
         self.committed_serial = 0
         self.lost = 0
         """How many entries have been lost for the history since the start, because the store could not be written."""
@@ -107,7 +109,7 @@ class History:
         the log had reached there.
         """
         self.serial = self.committed_serial = serial
-        self.anew = False
+        self.anew, self._is_resumed = False, True
         self.floors = dict(floors)
         for barrier in barriers:
             self._barriers.add(barrier)
@@ -171,8 +173,11 @@ class History:
         self.floors[partition] = max(offset, self.floors.get(partition, 0))
 
     def is_past(self, timestamp: int, now: int) -> bool:
-        """Return whether what a record of that time becomes is not kept any more (both in ms since the epoch)."""
-        return timestamp < self.retention.keep_since(now)
+        """Return whether what a record of that time becomes is not kept any more (both in ms since the epoch).
+
+        Nothing that follows a history is: a clock that is ahead would end that, and what is old is soon forgotten.
+        """
+        return not self._is_resumed and timestamp < self.retention.keep_since(now)
 
     def restart(self) -> None:
         """Begin anew from where the log stands now, which has lost something that was written."""
