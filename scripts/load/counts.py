@@ -11,7 +11,10 @@ from load.histogram import Histogram
 class Counts:
     """How often what has happened, and how long it took (µs).
 
-    `lag` is how late the clients' own process was at what was due: latencies cannot be known more exactly than that.
+    `latency` is that of events at clients that had all that came before; `bystander_latency`, the part of it at those
+    that are there all the time. `opening` is the time to the answer, `catching_up` that until all had come that a
+    client had missed. `lag` is how late the clients' own process was at what was due: latencies cannot be known more
+    exactly than that.
     """
 
     connected: int = 0
@@ -26,7 +29,9 @@ class Counts:
     lapsed: int = 0
     failures: Counter[str] = field(factory=Counter)
     latency: Histogram = field(factory=Histogram)
+    bystander_latency: Histogram = field(factory=Histogram)
     opening: Histogram = field(factory=Histogram)
+    catching_up: Histogram = field(factory=Histogram)
     lag: Histogram = field(factory=Histogram)
 
     def include(self, other: "Counts") -> None:
@@ -34,7 +39,6 @@ class Counts:
         for each in fields(Counts):
             if each.type is int:
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+            elif each.type is Histogram:
+                getattr(self, each.name).merge(getattr(other, each.name))
         self.failures.update(other.failures)
-        self.latency.merge(other.latency)
-        self.opening.merge(other.opening)
-        self.lag.merge(other.lag)

@@ -15,11 +15,12 @@ from load.wire import POSITION, TICK, TIMESTAMP, Chunk, Stamp
 class Sample(Counts):
     """What a swarm has seen since its last sample. Made where it is counted, and sent as it is.
 
-    `open` is the number of clients now; `cpu` the processor time up to now; `last` when the latest event came; `at`
-    when the sample was taken.
+    `open` is the number of clients now, `behind` that of those to which events of the past are still to come; `cpu`
+    the processor time up to now; `last` when the latest event came; `at` when the sample was taken.
     """
 
     open: int = 0
+    behind: int = 0
     cpu: float = 0.0
     last: float = 0.0
     at: float = 0.0
@@ -66,8 +67,13 @@ class Received:
         if client.replaying:
             client.replaying -= 1
             self.now.replayed += 1
-        else:
-            self.now.latency.record((now - stamp.due) // 1000)
+            if not client.replaying:
+                self.now.catching_up.record((now - client.began) // 1000)
+            return
+        latency = (now - stamp.due) // 1000
+        self.now.latency.record(latency)
+        if client.bystander:
+            self.now.bystander_latency.record(latency)
 
     def notice(self, payload: bytes, now: float) -> None:
         """Enter a message that came at `now` (s since the epoch), if it is an event: only its time is read."""
@@ -85,9 +91,13 @@ class Received:
         """Return what was seen since the last time, and begin anew."""
         sample, self.now = self.now, Sample()
         for chunk in self.fresh:
-            for stamp in chunk.stamps if chunk.arrivals else ():
-                for tick, times in chunk.arrivals.items():
-                    sample.latency.record((((2 * tick + 1) << (TICK - 1)) - stamp.due) // 1000, times)
+            for stamp in chunk.stamps:
+                for arrivals, at_bystanders in ((chunk.arrivals, False), (chunk.bystanders, True)):
+                    for tick, times in arrivals.items():
+                        latency = (((2 * tick + 1) << (TICK - 1)) - stamp.due) // 1000
+                        sample.latency.record(latency, times)
+                        if at_bystanders:
+                            sample.bystander_latency.record(latency, times)
         self.chunks.clear()
         self.fresh.clear()
         return sample

@@ -88,6 +88,18 @@ def table(plan: Plan, result: Result) -> Table:
     if result.storm_seconds is not None:
         meanwhile = milliseconds(result.storm_latency.percentile(99))
         row("storm answered in", f"{result.storm_seconds:.1f} s", f"live events meanwhile: p99 {meanwhile}")
+        row("answer p99", milliseconds(result.storm_opening.percentile(99)), _spread(result.storm_opening, ""))
+    if result.catching_up.total:
+        row("all received p99", milliseconds(result.catching_up.percentile(99)), "from when a client dialled")
+        after = milliseconds(result.replay_latency.percentile(99))
+        row("after the answers", after, "p99 of live events until all have what they missed, behind which they come")
+    for phase, latency in (
+        ("in the storm", result.bystander_storm_latency),
+        ("after the answers", result.bystander_replay_latency),
+    ):
+        if latency.total:
+            p99, worst = milliseconds(latency.percentile(99)), milliseconds(latency.maximum)
+            row("bystanders p99", p99, f"{phase}, of {latency.total:,} events; at most {worst}")
     if result.stopped_latency.total:
         calm, stopped = (milliseconds(it.percentile(99)) for it in (result.calm_latency, result.stopped_latency))
         row("p99 beside the stopped", stopped, f"without them {calm}")

@@ -16,8 +16,10 @@ FULL = 0.9
 class Result:
     """What a run has shown. Durations in seconds, latencies in microseconds, memory in bytes; None: not seen.
 
-    `load_cpu` is how many cores the load test kept busy, `others_cpu` those of what is neither it nor the server,
-    `machine_share` the part of all cores that was busy; `lag` is how late the load test itself was at what was due.
+    A storm lasts until all have been answered; then those who missed much are still `catching_up`, while events are
+    replayed. `load_cpu` is how many cores the load test kept busy, `others_cpu` those of what is neither it nor the
+    server, `machine_share` the part of all cores that was busy; `lag` is how late the load test itself was at what was
+    due.
     """
 
     connections: int
@@ -54,6 +56,11 @@ class Result:
     replayed: int
     storm_seconds: float | None
     storm_latency: Histogram
+    storm_opening: Histogram
+    replay_latency: Histogram
+    bystander_storm_latency: Histogram
+    bystander_replay_latency: Histogram
+    catching_up: Histogram
     calm_latency: Histogram
     stopped_latency: Histogram
     expiring_latency: Histogram

@@ -129,6 +129,11 @@ class Run:
             replayed=totals.replayed,
             storm_seconds=storm_seconds,
             storm_latency=totals.by_part["storm"],
+            storm_opening=totals.opening_by_part["storm"],
+            replay_latency=totals.by_part["replaying"],
+            bystander_storm_latency=totals.bystanders_by_part["storm"],
+            bystander_replay_latency=totals.bystanders_by_part["replaying"],
+            catching_up=totals.catching_up,
             calm_latency=totals.by_part["calm"],
             stopped_latency=totals.by_part["stopped"],
             expiring_latency=totals.by_part["expiring"],
@@ -187,9 +192,12 @@ class Run:
         began, totals.part = time.time(), "storm"
         self._processes.order("come_back")
         self._until_all_are_back("storm")
-        took, totals.part = time.time() - began, None
-        self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - took))
-        return took if totals.open_now >= plan.connections else None
+        took, totals.part = time.time() - began, "replaying"
+        answered = totals.open_now >= plan.connections
+        self._until_all_have_caught_up("replaying")
+        totals.part = None
+        self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - (time.time() - began)))
+        return took if answered else None
 
     def _let_tokens_end(self) -> None:
         """Have all tokens end within one minute; before it, the clients are warned, and renew them."""
@@ -228,6 +236,14 @@ class Run:
         patience = time.time() + CONNECT_TIMEOUT
         while self.totals.open_now < self._plan.connections and time.time() < patience:
             self._look(phase)
+
+    def _until_all_have_caught_up(self, phase: str) -> None:
+        totals = self.totals
+        replayed, patience = totals.replayed, time.time() + CONNECT_TIMEOUT
+        while totals.behind_now and time.time() < patience:
+            self._look(phase)
+            if totals.replayed > replayed:
+                replayed, patience = totals.replayed, time.time() + CONNECT_TIMEOUT
 
     def _drain(self, expected: int) -> None:
         """Wait for what is still under way."""

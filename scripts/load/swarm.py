@@ -185,7 +185,7 @@ class Swarm:
                 client.position = chunk.position
                 total += count
                 tick = clock() >> TICK
-                arrivals = chunk.arrivals
+                arrivals = chunk.bystanders if client.bystander else chunk.arrivals
                 arrivals[tick] = arrivals.get(tick, 0) + 1
             else:
                 dialogue.take(client, data)
@@ -195,6 +195,7 @@ class Swarm:
     def _report(self) -> None:
         sample = self._received.close()
         sample.open, sample.last = self._dialogue.open, self._last
+        sample.behind = sum(client.replaying > 0 for client in self._clients)
         sample.cpu, sample.at = time.process_time(), time.time()
         self._pipe.send(sample)
 

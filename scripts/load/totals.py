@@ -8,8 +8,12 @@ from load.counts import Counts
 from load.histogram import Histogram
 from load.received import Sample
 
-PARTS = ("calm", "expiring", "stopped", "storm")
+PARTS = ("calm", "expiring", "stopped", "storm", "replaying")
 """Parts of runs whose latencies are compared, and how late the load test itself was in them."""
+
+
+def _by_part() -> dict[str, Histogram]:
+    return {part: Histogram() for part in PARTS}
 
 
 @frozen
@@ -29,9 +33,12 @@ class Totals(Counts):
     """What all swarms have seen up to now."""
 
     part: str | None = None
-    by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in PARTS})
-    lag_by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in PARTS})
+    by_part: dict[str, Histogram] = field(factory=_by_part)
+    bystanders_by_part: dict[str, Histogram] = field(factory=_by_part)
+    opening_by_part: dict[str, Histogram] = field(factory=_by_part)
+    lag_by_part: dict[str, Histogram] = field(factory=_by_part)
     open: dict[int, int] = field(factory=dict)
+    behind: dict[int, int] = field(factory=dict)
     cpu: dict[int, float] = field(factory=dict)
     moments: list[Moment] = field(factory=list)
     last: float = 0.0
@@ -45,9 +52,11 @@ class Totals(Counts):
         self.include(sample)
         if self.part is not None:
             self.by_part[self.part].merge(sample.latency)
+            self.bystanders_by_part[self.part].merge(sample.bystander_latency)
+            self.opening_by_part[self.part].merge(sample.opening)
             self.lag_by_part[self.part].merge(sample.lag)
         self.last = max(self.last, sample.last)
-        self.open[swarm], self.cpu[swarm] = sample.open, sample.cpu
+        self.open[swarm], self.behind[swarm], self.cpu[swarm] = sample.open, sample.behind, sample.cpu
         self._second.merge(sample.latency)
         self._second_deliveries += sample.deliveries
         if (past := sample.at - self._second_began) >= 1:
@@ -68,3 +77,8 @@ class Totals(Counts):
     def open_now(self) -> int:
         """How many clients are subscribed at present."""
         return sum(self.open.values())
+
+    @property
+    def behind_now(self) -> int:
+        """To how many clients events of the past are still to come."""
+        return sum(self.behind.values())

@@ -75,10 +75,10 @@ class Chunk:
     """What some bytes that begin with a frame say, and by how many clients they were received, at which times.
 
     `plain` ones are whole frames of events of one channel, with consecutive numbers, and nothing else. `arrivals`
-    counts by time, in units of 2**TICK ns.
+    counts by time, in units of 2**TICK ns; those at `bystanders` are apart.
     """
 
-    __slots__ = ("arrivals", "channel", "data", "first", "others", "plain", "position", "rest", "stamps")
+    __slots__ = ("arrivals", "bystanders", "channel", "data", "first", "others", "plain", "position", "rest", "stamps")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -86,6 +86,7 @@ class Chunk:
         self.stamps: list[Stamp] = []
         self.others: list[tuple[int, bytes]] = []
         self.arrivals: dict[int, int] = {}
+        self.bystanders: dict[int, int] = {}
         self.position: bytes | None = None
         for opcode, payload in frames:
             found = [] if payload.startswith(_SNAPSHOT) else list(stamps(payload))

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from load.client import Client, State
 from load.received import Finished, Received
-from load.wire import Stamp
+from load.wire import Chunk, Stamp
 
 
 def client(channel=0):
@@ -65,3 +65,19 @@ def test_what_comes_to_a_client_whose_token_has_ended_went_astray_and_nothing_mo
     assert received.finish([reader], [5]).lost == 0
     received.enter(reader, Stamp(0, 2, 0), 1000)
     assert received.now.misrouted == 1
+
+
+def test_bystanders_are_told_apart_and_when_a_client_has_all_that_it_missed():
+    received, reader = Received(), client()
+    bystander = Client(0, "127.0.0.2", bystander=True)
+    reader.replaying, reader.began = 2, 5_000
+    for number in (1, 2, 3):
+        received.enter(reader, Stamp(0, number, 5_000), 1_000_000 * number)
+        received.enter(bystander, Stamp(0, number, 5_000), 9_000)
+    chunk = Chunk(b"")
+    chunk.stamps, chunk.bystanders = [Stamp(0, 4, 0)], {0: 1}
+    received.fresh.append(chunk)
+    seen = received.close()
+    assert (seen.catching_up.total, seen.catching_up.maximum) == (1, 1995)
+    assert (seen.bystander_latency.total, seen.latency.total) == (4, 5)
+    assert (seen.bystander_latency.maximum, seen.latency.maximum) == (32, 2995)

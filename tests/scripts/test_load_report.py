@@ -14,7 +14,7 @@ QUIET = Result(
     | {
         name: Histogram()
         for name in (attribute.name for attribute in attrs.fields(Result))
-        if name.endswith(("opening", "latency", "lag"))
+        if name.endswith(("opening", "latency", "lag", "catching_up"))
     }
     | {"failures": {}, "moments": []}
 )
@@ -68,4 +68,29 @@ def test_latencies_as_tokens_end_are_shown_beside_how_late_the_load_test_was():
     console.print(table(Plan(run="x", expiring=True), result))
     shown = console.export_text()
     for figure in ("40.0 ms", "before 20.0 ms", "3.0 ms", "before 2.0 ms"):
+        assert figure in shown
+
+
+def test_bystanders_of_a_storm_are_shown_apart_from_those_who_have_missed_something():
+    result = attrs.evolve(
+        QUIET,
+        storm_seconds=3.0,
+        storm_latency=late(70_000),
+        storm_opening=late(80_000),
+        catching_up=late(90_000),
+        bystander_storm_latency=late(5000),
+        replay_latency=late(60_000),
+        bystander_replay_latency=late(6000),
+    )
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(table(Plan(run="x", storm=True), result))
+    shown = " ".join(console.export_text().split())
+    for figure in (
+        "live events meanwhile: p99 70.0 ms",
+        "answer p99 80.0 ms",
+        "all received p99 90.0 ms",
+        "after the answers 60.0 ms",
+        "bystanders p99 5.0 ms in the storm",
+        "bystanders p99 6.0 ms after the answers",
+    ):
         assert figure in shown

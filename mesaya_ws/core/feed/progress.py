@@ -12,7 +12,7 @@ CLOCK_ERROR = 24 * 60 * 60 * 1000
 """Milliseconds by which the time of a record may be wrong and still be the one by which it is kept."""
 
 OVERRULED_BY = 100
-"""Records in a row that are ahead of the clock of this machine: then that is behind. Fewer may be a producer's error."""
+"""Records in a row that are ahead of this machine's clock: then that is behind. Fewer may be a producer's error."""
 
 
 class Progress:
