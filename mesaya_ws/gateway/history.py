@@ -25,8 +25,11 @@ from mesaya_ws.gateway.store_reads import Look, read_stored
 BATCH = 32
 """Pages that are read in one go: some 10 ms, from a disk that answers at once, and 2 MiB."""
 
-ANSWERS = 24
-"""Those of them that are for clients which have no answer yet, where others wait for more of what they missed."""
+ANSWERS = 30
+"""Those of them that are for clients which have no answer yet, where others wait for more of what they missed.
+
+A page that opens a replay is a sixteenth of the others: so the two that are left are as much as all of these.
+"""
 
 
 @frozen

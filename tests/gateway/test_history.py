@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import trio
 
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
@@ -97,6 +99,22 @@ async def test_who_has_no_answer_goes_before_who_reads_on_but_leaves_room(nurser
     first, second, *_ = ([request.opens for request in look.keywords["requests"]] for look in readers.keeper.looks)
     assert first == [True] * ANSWERS + [False] * (BATCH - ANSWERS)
     assert second == [True] * (BATCH - ANSWERS) + [False] * ANSWERS
+    nursery.cancel_scope.cancel()
+
+
+async def test_no_more_than_a_page_is_handed_out_before_others_have_their_turn(nursery):
+    readers = Readers(nursery, max_bytes=1)
+    readers.fill(3)
+    sessions = [readers.client() for _ in range(2 * BATCH)]
+    for session in sessions:
+        ask(session, channel=KEPT, position=readers.start)
+    waiting = [2 * BATCH]
+    with trio.fail_after(PATIENCE):
+        while waiting[-1]:
+            await trio.lowlevel.checkpoint()
+            waiting.append(sum(session.delivery.awaits_history for session in sessions))
+    # In two turns, whose tasks run in any order, the reader has two between ours.
+    assert max(before - after for before, after in pairwise(waiting)) <= 2
     nursery.cancel_scope.cancel()
 
 
