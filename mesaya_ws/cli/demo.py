@@ -14,7 +14,8 @@ from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, OffsetGo
 from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import Event, decode
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.demo.evening import DOMAINS, Evening, restaurant_channels
+from mesaya_ws.demo.adopted import DOMAINS
+from mesaya_ws.demo.evening import Evening, restaurant_channels
 from mesaya_ws.demo.town import MAX_RESTAURANTS, Town, build_town
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.runtime.clocks import now_ms

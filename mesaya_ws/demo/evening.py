@@ -25,8 +25,8 @@ from attrs import define
 
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, ConversationKey, Said, chat_record
 from mesaya_ws.core.log.records import NewRecord
-from mesaya_ws.core.platform.envelope import AUTH, Event, platform_time
-from mesaya_ws.core.platform.provenance import At
+from mesaya_ws.core.platform.envelope import Event, platform_time
+from mesaya_ws.demo.adopted import OPEN, Adopted
 from mesaya_ws.demo.records import Fields, fixed_id, new_id, record
 from mesaya_ws.demo.texts import ANNOUNCEMENTS, CHATS, COMMENTS
 from mesaya_ws.demo.town import Table, Town, table_record
@@ -37,10 +37,6 @@ CHATTING = 0.15
 OCCUPANCY = 0.7
 """The share of tables that have a reservation, once the evening is under way."""
 
-DOMAINS = ("auth", "restaurants", "sections", "tables", "menus", "reservations", "payments")
-"""The domains that `adopt` needs the records of, in this order."""
-
-_OPEN = frozenset({"pending", "confirmed", "checked_in", "completed"})
 _QUARTER = 15 * 60_000
 _PAID = "COMPLETED"
 
@@ -61,14 +57,6 @@ class _Stay:
     asked: str | None = None
 
 
-@define
-class _Last:
-    """The last record of an entity, and where it stands."""
-
-    at: At
-    data: Fields
-
-
 class Evening:
     """Decides what happens next in a town: with the same seed, the same town and the same times, the same."""
 
@@ -77,67 +65,27 @@ class Evening:
         self._tables = {table.id: table for restaurant in town.restaurants for table in restaurant.tables}
         self._stays: dict[str, _Stay] = {}
         self._status: dict[str, str] = {}
-        self._known: set[str] = set()
-        # What `adopt` has seen: the last record of each table, of its reservation that may not be over, and of the
-        # payment of that.
-        self._last_tables: dict[str, _Last] = {}
-        self._last_reservations: dict[str, dict[str, _Last]] = {}
-        self._last_payments: dict[str, dict[str, _Last]] = {}
+        self._adopted = Adopted(frozenset(self._tables))
         self._random = Random(town.seed)
 
     def adopt(self, event: Event) -> None:
         """Note what the log already says; in the order of `DOMAINS`, and within one in any order."""
-        if event.entity in (AUTH, "restaurant", "section", "menu"):
-            self._known.add(event.id) if event.what != "deleted" else self._known.discard(event.id)
-        elif event.entity == "table" and event.id in self._tables:
-            self._known.add(event.id)
-            _keep(self._last_tables, event.id, event)
-        elif event.entity == "reservation" and event.data.get("tableId") in self._tables:
-            _keep(self._last_reservations.setdefault(event.data["tableId"], {}), event.id, event)
-            # One at a time: of those before the last one that began, nothing more is to come.
-            kept = self._last_reservations[event.data["tableId"]]
-            if len(kept) > _RESERVATIONS_KEPT:
-                del kept[min(kept, key=lambda one: kept[one].at)]
-        elif event.entity == "payment":
-            of = event.data.get("reservationId")
-            if of is not None and any(of in kept for kept in self._last_reservations.values()):
-                _keep(self._last_payments.setdefault(of, {}), event.id, event)
+        self._adopted.adopt(event)
 
     def resume(self, place: str) -> None:
         """Take up what was adopted; `place` is where the log ends, and decides with the seed what happens from here."""
         for id, table in self._tables.items():
-            last = self._last_tables.pop(id, None)
-            status = "AVAILABLE" if last is None else str(last.data.get("status", "available")).upper()
-            kept = self._last_reservations.get(id, {})
-            newest = max(kept, key=lambda one: kept[one].at, default=None)
-            stay = None if newest is None else self._stay_of(table, status, newest, kept[newest].data)
-            if stay is not None:
-                self._stays[id] = stay
+            status, reservation, payment = self._adopted.standing(id)
+            if reservation is not None:
+                self._stays[id] = _Stay(table, reservation, payment)
             if status != "AVAILABLE":
                 self._status[id] = status
-        self._last_reservations.clear()
-        self._last_payments.clear()
         self._random = Random(f"{self._town.seed}:{place}") if place else Random(self._town.seed)
-
-    def _stay_of(self, table: Table, status: str, id: str, data: Fields) -> _Stay | None:
-        word = data.get("status")
-        if word not in _OPEN or (word == "completed" and status == "AVAILABLE"):
-            return None
-        reservation = {"id": id, **data, "status": str(word).upper()}
-        reservation.pop("reservationId", None)
-        payments = self._last_payments.get(id, {})
-        newest = max(payments, key=lambda one: payments[one].at, default=None)
-        if newest is None:
-            return _Stay(table, reservation)
-        payment = {**payments[newest].data, "paymentId": newest}
-        payment["paymentStatus"] = str(payment.get("paymentStatus", "pending")).upper()
-        return _Stay(table, reservation, payment)
 
     def beginning(self, now: int) -> Iterator[NewRecord]:
         """Yield what the log lacks for an evening to begin."""
-        known = frozenset(self._known)
-        self._known.clear()
-        yield from self._town.records(now, known)
+        adopted, self._adopted = self._adopted, Adopted(frozenset(self._tables))
+        yield from self._town.records(now, frozenset(adopted.known))
 
     def step(self, now: int) -> NewRecord:
         """Return what happens next, at the time `now` in ms since the epoch."""
@@ -204,7 +152,7 @@ class Evening:
 
     def _set_reservation(self, stay: _Stay, status: str, now: int) -> NewRecord:
         stay.reservation |= {"status": status, "updatedAt": platform_time(now)}
-        if status.lower() not in _OPEN:
+        if status.lower() not in OPEN:
             del self._stays[stay.table.id]
         actor = stay.reservation["userId"] if status == "CANCELLED" else self._owner_of(stay.table.restaurant)
         return record("reservations", "status_changed", stay.reservation["id"], stay.reservation, now, user=actor)
@@ -273,19 +221,6 @@ class Evening:
     def _announcement(self, now: int) -> NewRecord:
         title, message = self._random.choice(ANNOUNCEMENTS)
         return record("announcements", "created", new_id(self._random), {"title": title, "message": message}, now)
-
-
-_RESERVATIONS_KEPT = 8
-"""Reservations of one table that `adopt` keeps the last records of: a log in several parts is not read in order."""
-
-
-def _keep(last: dict[str, _Last], id: str, event: Event) -> None:
-    """Keep the data of an event if it is the last one of that entity; what it leaves out stays."""
-    known = last.get(id)
-    if known is None:
-        last[id] = _Last(event.at, dict(event.data))
-    elif event.at >= known.at:
-        last[id] = _Last(event.at, known.data | event.data)
 
 
 def _drawn(random: Random, **weights: int) -> str:

@@ -11,7 +11,8 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, Event, decode
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.demo.evening import DOMAINS, Evening
+from mesaya_ws.demo.adopted import DOMAINS
+from mesaya_ws.demo.evening import Evening
 from mesaya_ws.demo.town import build_town
 
 NOON = 1_800_000_000_000

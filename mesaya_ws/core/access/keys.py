@@ -33,8 +33,10 @@ SECRET_BYTES = 32
 """The least size of a secret: that of the hash (RFC 7518, 3.2)."""
 
 MAX_KEYS = 16
+"""Keys of a PEM or a key set: a token without a `kid` may be tried with each."""
 
 LONGEST_KEY_ID = 256
+"""Characters of a `kid`."""
 
 LONGEST_MODULUS = 1366
 """Characters of an RSA key's modulus in a key set: 8,192 bits. To verify with a longer one takes too long."""

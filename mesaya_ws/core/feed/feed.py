@@ -146,7 +146,7 @@ class Feed(Published):
                 if partition.topic == CHAT:
                     progress.leftovers.append(projections.chats.truncate(partition.number, next_offset))
                 if partition.topic == HOLDS:
-                    projections.holds.truncate(next_offset)
+                    progress.leftovers.append(projections.holds.truncate(next_offset))
                 progress.add_gap(partition.topic, Unrecoverable.TOPIC_RECREATED)
                 progress.leftovers.append(self.coverage.truncated(partition, next_offset))
 

@@ -52,6 +52,9 @@ MEMORY = 10 * 60 * 1000
 MAX_REMEMBERED = 100_000
 """Ended holds and refused claims; past that, the oldest give way."""
 
+LOOKED_AT_AT_ONCE = 200
+"""Claims that are looked at in one go when the log has lost its end: a few milliseconds if all are forgotten."""
+
 SWEPT_AT_ONCE = 4
 """What one record makes forget at most, more than it can add."""
 
@@ -244,13 +247,19 @@ class HoldTable:
             if isinstance(outcome, Granted) and outcome.hold is hold:
                 self._outcomes[said.id] = Granted(copy)
 
-    def truncate(self, next_offset: int) -> None:
-        """Forget the holds whose claims the log has lost: other records have those offsets now."""
-        for hold in [each for each in self._live if each.token >= next_offset]:
-            self._end(hold, Ended.EXPIRED)
-        for id, outcome in list(self._outcomes.items()):
+    def truncate(self, next_offset: int) -> Iterator[None]:
+        """Forget the holds whose claims the log has lost, yielding after some; to be done before another record.
+
+        Others have those offsets now.
+        """
+        for number, id in enumerate(list(self._outcomes), 1):
+            outcome = self._outcomes[id]
             if isinstance(outcome, Granted) and outcome.hold.token >= next_offset:
+                if outcome.hold.ended is None:
+                    self._end(outcome.hold, Ended.EXPIRED)
                 self._forget(id)
+            if number % LOOKED_AT_AT_ONCE == 0:
+                yield
 
     def discard(self) -> Iterator[None]:
         """Forget everything, yielding after some of it."""

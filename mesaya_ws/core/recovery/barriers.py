@@ -5,8 +5,8 @@ everybody has the first one. A position may only be checked by what is still kno
 stretch of time it is remembered up to where the first records were forgotten in it (the floors), and where it began
 (the cursor): whoever holds anything after the cursor must hold all before the floors.
 
-    here:    cursor, at which the stretch begins ── floors, far behind it
-    a place: behind the floors in one partition, and beyond the cursor in another: it was never a place of this instance
+    here:    floors ── far after them, the cursor, at which the stretch begins
+    a place: before the floor in one partition, after the cursor in another one: this instance was never there
 """
 
 from collections.abc import Iterable, Iterator, Mapping

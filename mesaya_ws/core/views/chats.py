@@ -4,18 +4,13 @@ One record is at most one message on the conversation and on each of its two inb
 and restaurants are known now. A user who was erased has no name, and what the user had said is gone everywhere.
 """
 
-from collections.abc import Callable
-from functools import lru_cache, partial
 from itertools import islice, takewhile
 from typing import Any
-
-import orjson
 
 from mesaya_ws.core.access.channels import (
     CONVERSATION,
     Channel,
     conversation_channel,
-    parse_channel,
     restaurant_channel,
     user_inbox,
 )
@@ -37,10 +32,10 @@ from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Interaction, platform_time
-from mesaya_ws.core.platform.outcome import Message, Outcome, Redaction, outcome_of
+from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.views.chat_redactions import DELETED_USER, deletion, erasure
 from mesaya_ws.core.views.contents import ChannelState, View
-from mesaya_ws.core.wire.frames import payload_of, text_frame
 
 SHOWN = 50
 """Messages in the snapshot of a conversation, and conversations in that of an inbox."""
@@ -51,12 +46,6 @@ LOOKED_AT = 3 * SHOWN
 PREVIEW = 120
 """Characters of a message that an inbox shows."""
 
-DELETED_USER = "deleted user"
-"""What a user is called who was erased."""
-
-AUTHORS = 1000
-"""Messages whose authors are remembered while an erasure goes through the window: each may be there thrice."""
-
 
 def chat_rule(said: ChatRecord, event: Interaction, projections: Projections) -> Outcome:
     """Apply a record of chat, and return what it says on the conversation and on both inboxes."""
@@ -64,7 +53,7 @@ def chat_rule(said: ChatRecord, event: Interaction, projections: Projections) ->
     change = projections.chats.apply(said, partition, offset, at)
     if isinstance(said, Erased):
         outcome = Outcome((), Disposition.PUBLISHED)
-        outcome.redactions = _erasure(said.user, projections)
+        outcome.redactions = erasure(said.user, projections)
         return outcome
     if change is None:
         return Outcome((), Disposition.VOID)
@@ -77,7 +66,7 @@ def chat_rule(said: ChatRecord, event: Interaction, projections: Projections) ->
         messages.append(Message(inbox, "chat.conversation", event.timestamp, shown))
     outcome = outcome_of(messages)
     if isinstance(said, Deleted):
-        outcome.redactions = _deletion(conversation.key, said.id)
+        outcome.redactions = deletion([each.channel for each in messages], said.id)
     return outcome
 
 
@@ -229,71 +218,3 @@ def inbox_state(view: View) -> ChannelState:
 
 def _conversation(channel: Channel, projections: Projections) -> Conversation | None:
     return projections.chats.get(ConversationKey(channel.subject or "", channel.guest or ""))
-
-
-def _deletion(key: ConversationKey, id: str) -> tuple[Redaction, ...]:
-    channels = conversation_channel(*key), *(channel for channel, _ in _inboxes(key))
-    return tuple(Redaction(channel, id.encode(), partial(_without_message, id)) for channel in channels)
-
-
-def _without_message(id: str, frame: bytes) -> bytes:
-    """Return a frame without what a message says, if it shows that."""
-    message = orjson.loads(payload_of(frame))
-    data = message["data"]
-    shown = data if data.get("messageId") == id else data.get("last")
-    return _without_text(frame, message, shown) if shown is not None and shown.get("messageId") == id else frame
-
-
-def _erasure(user: str, projections: Projections) -> tuple[Redaction, ...]:
-    # Who wrote for a restaurant may have done so anywhere.
-    author_of = lru_cache(AUTHORS)(partial(_author, projections))
-    return (Redaction(_is_of_chat, b"{", partial(_without_user, user, author_of)),)
-
-
-def _is_of_chat(channel: str) -> bool:
-    return ":chat" in channel
-
-
-def _author(projections: Projections, key: ConversationKey, id: str) -> str | None:
-    """Return who wrote a message, if that is known."""
-    conversation = projections.chats.get(key)
-    message = None if conversation is None else conversation.find(id)
-    return None if message is None else message.author
-
-
-def _without_user(user: str, author_of: Callable[[ConversationKey, str], str | None], frame: bytes) -> bytes:
-    """Return a frame without what a user has said, and without the name."""
-    names_user = user.encode() in frame
-    if not names_user and (b'"chat.edited"' not in frame and b'"from":"restaurant"' not in frame):
-        return frame
-    message = orjson.loads(payload_of(frame))
-    kind, data = message["type"], message["data"]
-    if kind == "chat.message":
-        if data["authorId"] != user:
-            return frame
-        data["authorName"] = DELETED_USER
-        return _without_text(frame, message, data)
-    if kind == "chat.edited":
-        # Whose text it is, the frame does not say.
-        channel = parse_channel(message["channel"])
-        key = ConversationKey(channel.subject or "", channel.guest or "") if channel else ConversationKey("", "")
-        author = author_of(key, data["messageId"])
-        is_erased = author == user or (author is None and key.guest == user)
-        return _without_text(frame, message, data) if is_erased else frame
-    if kind != "chat.conversation":
-        return frame
-    if data["userId"] == user:
-        data["guestName"] = DELETED_USER
-    last = data["last"] or {}
-    key = ConversationKey(data["restaurantId"], data["userId"])
-    is_own = data["userId"] == user and last.get("from") == GUEST
-    if last and (is_own or author_of(key, last["messageId"]) == user):
-        return _without_text(frame, message, last)
-    return _without_text(frame, message, {}) if data["userId"] == user else frame
-
-
-def _without_text(frame: bytes, message: dict[str, Any], shown: dict[str, Any]) -> bytes:
-    for name, empty in (("text", None), ("preview", None), ("attachments", [])):
-        if name in shown:
-            shown[name] = empty
-    return text_frame(orjson.dumps(message))

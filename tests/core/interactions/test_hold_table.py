@@ -17,7 +17,7 @@ from mesaya_ws.core.interactions.hold_records import (
     hold_record,
     read_hold_record,
 )
-from mesaya_ws.core.interactions.hold_table import MAX_LEASE, MEMORY, HoldTable
+from mesaya_ws.core.interactions.hold_table import LOOKED_AT_AT_ONCE, MAX_LEASE, MEMORY, HoldTable
 from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE
 from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import HOLDS
@@ -182,10 +182,19 @@ def test_end_of_the_log_that_is_lost_takes_its_holds_along():
     table.apply(claim(), 5, T)
     table.apply(claim("h2", ("t2",), user="u2"), 6, T)
     table.apply(claim("h3", ("t2",), user="u3"), 7, T)
-    table.truncate(6)
+    list(table.truncate(6))
     assert [hold.id for hold in table.all_live()] == ["h1"]
     assert table.outcome("h2") is None
     assert ended(table.apply(claim("h4", ("t2",), user="u3"), 6, T)) == [("h4", None)]
+
+
+@pytest.mark.parametrize("next_offset", [0, 4 * LOOKED_AT_AT_ONCE], ids=["all", "none"])
+def test_end_of_the_log_that_is_lost_is_looked_for_in_small_steps(next_offset):
+    table = HoldTable()
+    for number in range(4 * LOOKED_AT_AT_ONCE):
+        table.apply(claim(f"h{number}", (f"t{number}",), user=f"u{number}"), number, T)
+    assert len(list(table.truncate(next_offset))) == 4
+    assert len(table) == next_offset
 
 
 def test_discarded_table_is_empty_in_small_steps():
