@@ -15,8 +15,12 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.runtime.logs import configure
+from mesaya_ws.statestore.store import LmdbState
 from tests import guardian
+
+NewStore = Callable[[], MemoryState | LmdbState]
 
 # How long an example takes says something of the machine, not of what is tested.
 settings.register_profile("quick", deadline=None, max_examples=10)
@@ -119,3 +123,21 @@ def _broker(folder: Path):
     from tests.kafka_broker import Broker
 
     return Broker(folder)
+
+
+@pytest.fixture(params=["dict", "lmdb"])
+def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewStore]:
+    """Return what makes empty state stores, of either sort, which are closed after the test."""
+    opened = []
+
+    def make() -> MemoryState | LmdbState:
+        if request.param == "dict":
+            return MemoryState()
+        store = LmdbState(tmp_path_factory.mktemp("state"))
+        store.reopen()
+        opened.append(store)
+        return store
+
+    yield make
+    for store in opened:
+        store.close()

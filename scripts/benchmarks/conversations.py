@@ -7,7 +7,6 @@ of a history, and both kinds of inboxes, and how long it takes another process t
 """
 
 import argparse
-import gc
 import random
 import subprocess
 import sys
@@ -17,20 +16,15 @@ import uuid
 from pathlib import Path
 
 import trio
-from committing import commit
-from entities import anonymous, new_feed
+from filling import Filling, anonymous, restart
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.checkpoint import in_pieces
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, ConversationKey, Said, chat_record
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
-from mesaya_ws.core.recovery.stored import read_state
-from mesaya_ws.gateway.store_keeper import FLUSH_ENTRIES, FLUSH_SECONDS, ROOM_ENTRIES
-from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
-from mesaya_ws.statestore.store import LmdbState
+from mesaya_ws.runtime.gc_tuning import tuned_gc
 
 BATCH = 100
 SINCE = 1_700_000_000_000
@@ -76,55 +70,21 @@ def message(number, keys, times, draw):
 async def fill(folder, count, keys):
     """Read it all, and print what it takes."""
     async with tuned_gc():
-        store, feed, draw = LmdbState(folder), new_feed(), random.Random(1)
-        store.reopen()
-        feed.ingest(metadata(0), SINCE)
-        list(feed.process(SINCE))
-        keep()
+        draw, now, filling = random.Random(1), SINCE, Filling(folder, metadata(0), SINCE)
         times, each = DAYS * 86_400_000 // count, count // 10
-        longest, flushed, is_flushing = 0.0, trio.current_time(), set()
-
-        async def flush(now):
-            nonlocal flushed
-            await commit(feed, store, now)
-            flushed = trio.current_time()
-            is_flushing.clear()
-
         print(f"before the first message: {anonymous():.0f} MB\n")
         print("| messages | anonymous MB | CPU of a message, µs | longest step, ms of CPU | file, MB |", flush=True)
         print("|---:|---:|---:|---:|---:|", flush=True)
-        began, made, now = time.process_time(), 0.0, SINCE
         async with trio.open_nursery() as nursery:
             for start in range(0, count, BATCH):
-                before = time.process_time()
                 batch = [message(number, keys, times, draw) for number in range(start, start + BATCH)]
                 now = batch[-1].timestamp
-                made += time.process_time() - before
-                step = time.thread_time()
-                feed.ingest(Records(None, batch, 0), now)
-                for _ in feed.process(now):
-                    longest = max(longest, time.thread_time() - step)
-                    await trio.lowlevel.checkpoint()
-                    look()
-                    for _ in feed.hub.fan_out():
-                        pass
-                    step = time.thread_time()
-                is_due = trio.current_time() - flushed >= FLUSH_SECONDS or feed.persistent.uncommitted >= FLUSH_ENTRIES
-                if is_due and not is_flushing:
-                    is_flushing.add(1)
-                    nursery.start_soon(flush, now)
-                while is_flushing and feed.persistent.uncommitted >= ROOM_ENTRIES:  # noqa: ASYNC110 - for milliseconds
-                    await trio.sleep(0.01)
+                await filling.take(Records(None, batch, 0), now, nursery)
                 if (start + BATCH) % each == 0:
-                    cost = (time.process_time() - began - made) / each * 1e6
-                    size = (folder / "state.mdb").stat().st_blocks * 512 / 1e6
-                    row = f"{start + BATCH:,} | {anonymous():.0f} | {cost:.0f} | {longest * 1000:.1f} | {size:.0f}"
-                    print(f"| {row} |", flush=True)
-                    began, made, longest = time.process_time(), 0.0, 0.0
-        await flush(now)
-        look_up(feed, keys, draw)
-        feed.known.stored.view.close()
-        store.close()
+                    print(f"| {start + BATCH:,} | {filling.row(each)} |", flush=True)
+        await filling.finish(now)
+        look_up(filling.feed, keys, draw)
+        filling.close()
 
 
 def look_up(feed, keys, draw):
@@ -153,24 +113,6 @@ def look_up(feed, keys, draw):
         print(f"{what}: {sum(took) / len(took):.2f} ms of CPU, {max(took):.2f} at most", flush=True)
 
 
-def restart(folder, count):
-    """Go on from the store, and print how long that took."""
-    gc.disable()
-    began = time.perf_counter()
-    store, feed = LmdbState(folder), new_feed()
-    store.reopen()
-    feed.known.stored.view = pinned = store.pin()
-    stored = read_state(pinned)
-    for _ in feed.persistent.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
-        pass
-    feed.ingest(metadata(count), SINCE)
-    for _ in feed.process(SINCE):
-        pass
-    took = time.perf_counter() - began
-    assert feed.live
-    print(f"ready after {took:.2f} s, with {anonymous():.0f} MB of anonymous memory, {len(stored.rows)} rows read")
-
-
 def main():
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -179,7 +121,7 @@ def main():
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.folder:
-        restart(chosen.folder, chosen.messages)
+        restart(chosen.folder, metadata(chosen.messages), SINCE)
         return
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         trio.run(fill, Path(folder), chosen.messages, keys_of(chosen.conversations))

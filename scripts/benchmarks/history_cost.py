@@ -19,6 +19,7 @@ from statistics import median
 import orjson
 import trio
 from committing import commit
+from filling import process
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
@@ -28,7 +29,7 @@ from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.gateway.store_keeper import FLUSH_ENTRIES, FLUSH_SECONDS
-from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
+from mesaya_ws.runtime.gc_tuning import keep, tuned_gc
 from mesaya_ws.statestore.store import LmdbState
 
 RESTAURANTS = 200
@@ -137,18 +138,10 @@ async def _cost(of, count, folder):
     async with trio.open_nursery() as nursery:
         for start in range(0, count, BATCH):
             now = SINCE + start
-            step = time.thread_time()
             batch = [
                 Record(topic, 0, start + at, now, None, value) for at, value in enumerate(made[start : start + BATCH])
             ]
-            feed.ingest(Records(source, batch, 0), now)
-            for _ in feed.process(now):
-                longest = max(longest, time.thread_time() - step)
-                await trio.lowlevel.checkpoint()
-                look()
-                for _ in feed.hub.fan_out():
-                    pass
-                step = time.thread_time()
+            longest = max(longest, await process(feed, Records(source, batch, 0), now))
             if store and not is_flushing:
                 is_due = trio.current_time() - flushed >= FLUSH_SECONDS
                 if is_due or feed.history.pending >= FLUSH_ENTRIES or start - committed >= FLUSH_ENTRIES:

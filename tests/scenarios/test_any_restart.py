@@ -14,7 +14,6 @@ from mesaya_ws.core.platform.settled import SETTLED
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.state.memory import MemoryState
-from mesaya_ws.statestore.store import LmdbState
 from tests.scenarios.test_any_records import records
 from tests.support.instance import a_feed, resume
 from tests.support.log import NOW
@@ -87,23 +86,6 @@ class Life:
             for table, id, value in in_order(self.feed.known.rows())
             if table != "expired_parents"
         ]
-
-
-@pytest.fixture(params=["dict", "lmdb"])
-def new_store(request, tmp_path_factory):
-    opened = []
-
-    def make():
-        if request.param == "dict":
-            return MemoryState()
-        store = LmdbState(tmp_path_factory.mktemp("state"))
-        store.reopen()
-        opened.append(store)
-        return store
-
-    yield make
-    for store in opened:
-        store.close()
 
 
 @settings(

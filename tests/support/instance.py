@@ -319,6 +319,16 @@ class KeepingWorld(World):
         """Write to the store what is pending."""
         commit(self.feed, self.store)
 
+    def late_client(self, *, commits):
+        """Return a client that comes back after a review, which it awaits from the store, and where it has been."""
+        start = ask(self.client(auth=False), channel=KEPT)[0]["position"]
+        self.review(1)
+        if commits:
+            self.commit()
+        session = self.client(auth=False)
+        ask(session, channel=KEPT, position=start)
+        return session, start
+
     def read(self, session):
         """Read the page that a session awaits next."""
         subscription, request = next_history_request(session.delivery)

@@ -24,7 +24,6 @@ from mesaya_ws.core.state.interface import Changes, CorruptStateError
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Tracking
-from mesaya_ws.statestore.store import LmdbState
 
 NOW = 1_790_000_000_000
 GUESTS, RESTAURANTS = ("u1", "u2"), ("r1", "r2")
@@ -214,23 +213,6 @@ def a_log(steps):
         at += step
         log.append((record, at))
     return log
-
-
-@pytest.fixture(params=["dict", "lmdb"])
-def new_store(request, tmp_path_factory):
-    opened = []
-
-    def make():
-        if request.param == "dict":
-            return MemoryState()
-        store = LmdbState(tmp_path_factory.mktemp("state"))
-        store.reopen()
-        opened.append(store)
-        return store
-
-    yield make
-    for store in opened:
-        store.close()
 
 
 @given(st.lists(st.tuples(RECORDS, TIMES, st.just("")), max_size=60))

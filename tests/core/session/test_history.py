@@ -66,11 +66,7 @@ def test_several_channels_are_read_one_after_the_other():
 
 def test_a_client_that_leaves_during_a_reading_is_sent_nothing():
     world = KeepingWorld(max_bytes=1)
-    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
-    world.review(1)
-    world.commit()
-    session = world.client(auth=False)
-    ask(session, channel=KEPT, position=start)
+    session, _ = world.late_client(commits=True)
     subscription, request = next_history_request(session.delivery)
     page = world.page(request)
     ask(session, "unsubscribe", channel=KEPT)
@@ -81,10 +77,7 @@ def test_a_client_that_leaves_during_a_reading_is_sent_nothing():
 
 def test_what_cannot_be_read_has_expired():
     world = KeepingWorld(max_bytes=1)
-    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
-    world.review(1)
-    session = world.client(auth=False)
-    ask(session, channel=KEPT, position=start)
+    session, _ = world.late_client(commits=False)
     subscription, _ = next_history_request(session.delivery)
     on_history(session.delivery, subscription, None)
     answer, snapshot = session.send_queue.said()
@@ -93,10 +86,7 @@ def test_what_cannot_be_read_has_expired():
 
 def test_what_is_neither_in_the_store_yet_nor_in_the_window_any_more_has_expired():
     world = KeepingWorld(max_bytes=1)
-    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
-    world.review(1)
-    session = world.client(auth=False)
-    ask(session, channel=KEPT, position=start)
+    session, _ = world.late_client(commits=False)
     world.read(session)
     answer, _ = session.send_queue.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")

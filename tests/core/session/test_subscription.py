@@ -116,11 +116,7 @@ def test_subscription_waiting_for_the_feed_ends_with_the_clients_position():
 
 def test_subscription_reading_history_ends_with_the_clients_position():
     world = KeepingWorld(max_bytes=1)
-    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
-    world.review(1)
-    world.commit()
-    session = world.client(auth=False)
-    ask(session, channel=KEPT, position=start)
+    session, start = world.late_client(commits=True)
     subscription, request = next_history_request(session.delivery)
     session.end(KEPT, "rights_changed")
     [message] = session.send_queue.said()
