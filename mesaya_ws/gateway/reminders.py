@@ -94,8 +94,8 @@ class Reminders:
     async def run(self, live: trio.Event) -> None:
         """Propose until cancelled, once the feed is `live`."""
         await live.wait()
-        for number, (id, news) in enumerate(list(self._feed.known.open_acknowledgements()), 1):
-            self._await_reminder(id, news, self._time_ms())
+        for number, id in enumerate(self._feed.known.acknowledgement_ids(), 1):
+            self._await_reminder(id, self._feed.known.acknowledgement(id), self._time_ms())
             if number % SET_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
         await self._proposals.run()

@@ -10,6 +10,7 @@ from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.gateway.proposals import SET_AT_ONCE
 from mesaya_ws.gateway.reminders import Reminders
 from tests.core.replicas import Replica, SharedLog
 from tests.support.log import record
@@ -114,6 +115,28 @@ async def test_instance_that_starts_goes_on_with_what_is_open(log, nursery, auto
     await passes(log, AFTER + 1, instance)
     await passes(log, 3, instance)
     assert instance.replica.feed.known.acknowledgement("x1").reminded == 1
+
+
+class Steps(trio.abc.Instrument):
+    """Counts the steps of tasks."""
+
+    taken = 0
+
+    def before_task_step(self, task):
+        self.taken += 1
+
+
+async def test_instance_that_starts_looks_at_what_is_acknowledged_in_small_steps(log, nursery):
+    instance, steps = Instance(log), Steps()
+    acks = instance.replica.feed.known.projections.acks
+    for number in range(20 * SET_AT_ONCE):
+        acks.apply(Open(f"x{number}", "r1", 60_000), log.now)
+        acks.apply(Ack(f"x{number}", "r1", "o1"), log.now)
+    trio.lowlevel.add_instrument(steps)
+    nursery.start_soon(instance.reminders.run, instance.live)
+    await wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(steps)
+    assert steps.taken >= 20
 
 
 async def test_what_was_created_long_ago_or_is_no_new_reservation_is_not_proposed(log, nursery):

@@ -111,9 +111,9 @@ class Known:
         """Return what is known of a reservation that is to be acknowledged, or was."""
         return self.projections.acks.get(reservation)
 
-    def open_acknowledgements(self) -> Iterator[tuple[str, News]]:
-        """Iterate over the reservations that nobody has acknowledged yet, by id."""
-        return self.projections.acks.open_ones()
+    def acknowledgement_ids(self) -> list[str]:
+        """Return the reservations of which `acknowledgement` knows something, whatever changes from now on."""
+        return self.projections.acks.ids()
 
     def hold_outcome(self, id: str) -> Outcome | None:
         """Return what the first claim with that id has come to, if it is remembered."""

@@ -142,9 +142,9 @@ class Acknowledgements:
             news = self._put(reservation, copy(original))
         return news
 
-    def open_ones(self) -> Iterator[tuple[str, News]]:
-        """Iterate over what nobody has acknowledged yet."""
-        return ((id, news) for id, news in self._news.items() if news.is_open)
+    def ids(self) -> list[str]:
+        """Return the reservations of which something is known: of `MAX_REMEMBERED`, in a millisecond."""
+        return list(self._news)
 
     def apply(self, said: AckRecord, at: int) -> News | None:
         """Apply a record that was appended `at` some time (ms); return what it changed: None if nothing."""

@@ -39,7 +39,7 @@ def test_reminder_counts_if_it_is_next_and_due_and_unacknowledged():
     assert acks.apply(Remind("x1", "r1", 2), T + 2000).reminded == 2
     acks.apply(Ack("x1", "r1", "o1"), T + 2500)
     assert acks.apply(Remind("x1", "r1", 3), T + 9000) is None
-    assert not list(acks.open_ones())
+    assert not acks.get("x1").is_open
 
 
 def test_reservation_rests_after_the_third_reminder():
@@ -47,7 +47,7 @@ def test_reservation_rests_after_the_third_reminder():
     acks.apply(Open("x1", "r1", 1), T)
     for n in (1, 2, 3):
         assert acks.apply(Remind("x1", "r1", n), T + n)
-    assert not list(acks.open_ones())
+    assert not acks.get("x1").is_open
     assert acks.apply(Ack("x1", "r1", "o1"), T + 10).by == "o1"
 
 
