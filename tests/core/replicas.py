@@ -93,10 +93,12 @@ class Replica:
             self.log.append(new.topic, new.value, new.key)
 
     def fail(self):
-        """Answer that the log is away."""
+        """Hand what is due of what clients have asked for to a log that may take it, and answer that it is away."""
         commands, self.services.commands[:] = list(self.services.commands), []
         for session, command in commands:
-            session.on_appended(command, LogUnavailableError("It is away."))
+            turn = command.turn()
+            is_open = turn is Turn.DUE or isinstance(turn, WaitsFor)
+            session.on_appended(command, LogUnavailableError("It is away.") if is_open else turn)
 
     def read(self, most=None):
         """Read on, up to so many records; answer whose record was read."""

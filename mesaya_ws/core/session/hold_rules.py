@@ -233,10 +233,10 @@ class HoldRules:
         waiting = self._waiting.get(key, {})
         waiting.update(dict.fromkeys(waiting, True))
 
-    def unanswered(self, claim: Claim, known: Known, *, may_turn_up: bool = True) -> None:
+    def unanswered(self, claim: Claim, known: Known, *, may_turn_up: bool) -> None:
         """Note that the asker does not wait any more; who has the hold without it keeps it.
 
-        Unless the claim was never appended, it `may_turn_up` in the log.
+        A claim that was handed to the log `may_turn_up` there; one that cannot is not remembered.
         """
         key = _key(claim)
         if not self._wait_no_more(claim) and may_turn_up:

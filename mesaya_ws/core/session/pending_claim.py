@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.hold_records import Claim
-from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Turn, WaitsFor
 from mesaya_ws.core.session.hold_rules import Answer, HoldRules
@@ -22,11 +22,14 @@ class PendingClaim:
         self._is_asker_there = is_asker_there
         self._lead: Lead | None = None
         self._known: Answer | None = None
-        self._may_turn_up = True
+        # Whether the record was handed to the log, which has not said that it will never take it.
+        self._may_turn_up = False
         rules.asked(claim, feed.known)
 
     def turn(self) -> Turn | WaitsFor | LogUnavailableError:
-        """Return whether the record is to be appended. Call it when it could be: until then, nobody waits for it.
+        """Return whether the record is to be appended, which is done at once if it is due.
+
+        Call it when it could be: until then, nobody waits for it.
 
         | the asker, or the claim that it waits for | what follows |
         |---|---|
@@ -38,7 +41,8 @@ class PendingClaim:
         | has another one | a record |
         """
         turn = self._turn()
-        self._may_turn_up = turn is Turn.DUE
+        if turn is Turn.DUE:
+            self._may_turn_up = True
         return turn
 
     def _turn(self) -> Turn | WaitsFor | LogUnavailableError:
@@ -70,6 +74,8 @@ class PendingClaim:
         elif isinstance(result, Appended):
             outcome = rules.outcome(claim.id, claim.user, known)
         rules.rushes.leave(claim, result)
+        if isinstance(result, RecordRejectedError):
+            self._may_turn_up = False
         if outcome is None:
             rules.unanswered(claim, known, may_turn_up=self._may_turn_up)
         else:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from mesaya_ws.core.interactions.hold import Ended
 from mesaya_ws.core.interactions.hold_records import Claim, Expire, Release, hold_record, read_hold_record
 from mesaya_ws.core.interactions.topics import HOLDS
-from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.session.authenticating import end_identity
+from mesaya_ws.core.session.commands import TooManyAppendsError, Turn
 from mesaya_ws.core.session.hold_rules import MAX_UNANSWERED
 from mesaya_ws.core.wire import codes
 from tests.core.replicas import Replica, SharedLog, said, send
@@ -512,9 +513,31 @@ def test_claims_that_nobody_waits_for_are_remembered_within_a_bound(place):
     [(_, command)] = place.replicas[0].services.commands
     claim = read_hold_record(Record(HOLDS, 0, 0, 0, None, command.record.value))
     for number in range(MAX_UNANSWERED + 2):
-        rules.unanswered(claim._replace(id=f"n{number}"), place.replicas[0].feed.known)
+        rules.unanswered(claim._replace(id=f"n{number}"), place.replicas[0].feed.known, may_turn_up=True)
     assert len(rules._unanswered) == MAX_UNANSWERED
     assert [("a", id, "u1") in rules._unanswered for id in ("n1", "n2")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("is_handed_over", "result", "may_turn_up"),
+    [
+        (False, TooManyAppendsError("You have too many."), False),
+        (False, LogUnavailableError("It takes those before it."), False),
+        (True, RecordRejectedError("It is too large."), False),
+        (True, LogUnavailableError("It is away."), True),
+    ],
+)
+def test_claim_is_remembered_if_the_log_may_have_it_alone(place, is_handed_over, result, may_turn_up):
+    replica = place.replicas[0]
+    session = replica.client("u1")
+    select(session)
+    [(_, command)] = replica.services.commands
+    if is_handed_over:
+        assert command.turn() is Turn.DUE
+    session.on_appended(command, result)
+    assert received(session)[0]["type"] == "error"
+    assert replica.holds._unanswered == ({("a", "h1", "u1"): 1} if may_turn_up else {})
+    assert not replica.holds._waiting
 
 
 def test_hold_whose_time_has_come_is_no_answer_to_a_retry(place):

@@ -37,6 +37,7 @@ class Desk:
         if self.failure is not None:
             requester.on_appended(command, self.failure)
             return
+        assert command.turn() is Turn.DUE
         place = self.place.log.append(command.record.topic, command.record.value, command.record.key)
         self.pending.append((requester, command, place))
         if not self.is_slow:
@@ -191,6 +192,5 @@ async def test_claim_that_is_given_up_before_its_turn_is_not_written(desk):
         nursery.start_soon(desk.post)
         await trio.testing.wait_all_tasks_blocked()
         [(_, command, _)] = desk.pending
-        assert command.turn() is Turn.DUE
         nursery.cancel_scope.cancel()
     assert command.turn() is Turn.NEEDLESS
