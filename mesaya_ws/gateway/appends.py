@@ -31,9 +31,6 @@ MAX_PER_SESSION = 16
 MAX_WAITING = 1000
 """Commands of all clients together that may wait, and so tasks and records that they may cost."""
 
-WOKEN_AT_ONCE = 16
-"""Commands that are woken in one step after the one that they waited for has its answer."""
-
 APPEND_TIMEOUT = 10.0
 """Seconds from the client's command to its answer, whatever the log does."""
 
@@ -90,11 +87,11 @@ class Appends:
         queue = self._queues.get(session)
         if queue is not None and len(queue) >= self._max_per_session:
             text = f"{self._max_per_session} records of this client wait for the event log; this one was not appended."
-            session.on_appended(command, TooManyAppendsError(text))
+            answer(session, command, TooManyAppendsError(text))
             return
         if self.waiting >= self._max_waiting:
             text = "Too many records wait for the event log; this one was not appended."
-            session.on_appended(command, LogUnavailableError(text))
+            answer(session, command, LogUnavailableError(text))
             return
         if queue is None:
             queue = self._queues[session] = deque()
@@ -129,13 +126,9 @@ class Appends:
                 nursery.start_soon(_wake, waiting)
 
     async def _append(self, command: Command, deadline: float) -> AppendResult:
-        if trio.current_time() >= deadline:
-            return LogUnavailableError(
-                f"The event log took those before it for {self._timeout:g} seconds; this record was not appended."
-            )
         with trio.move_on_at(deadline):
             try:
-                while isinstance(turn := command.turn(), WaitsFor):
+                while isinstance(turn := self._turn(command, deadline), WaitsFor):
                     answered = trio.Event()
                     self._waiting_for.setdefault(turn.key, []).append(answered)
                     await answered.wait()
@@ -155,6 +148,14 @@ class Appends:
             return place
         return LogUnavailableError(f"The event log did not take and show the record within {self._timeout:g} seconds.")
 
+    def _turn(self, command: Command, deadline: float) -> Turn | WaitsFor | LogUnavailableError:
+        """Return a command's turn; none is due any more whose time is over, also if it was woken just before that."""
+        if trio.current_time() >= deadline:
+            return LogUnavailableError(
+                f"The event log took those before it for {self._timeout:g} seconds; this record was not appended."
+            )
+        return command.turn()
+
 
 def answer(appender: Appender, command: Command, result: AppendResult) -> None:
     """Answer a command; a fault with one client is logged, and ends nothing for the others."""
@@ -165,12 +166,11 @@ def answer(appender: Appender, command: Command, result: AppendResult) -> None:
 
 
 async def _wake(waiting: list[trio.Event]) -> None:
-    """Wake commands, a few at a time, after a turn in which what follows from the answer of the other one is appended.
+    """Wake commands in the order in which they came, each after a turn of its own, as tasks of one turn have no order.
 
-    That is the next command of the same client, and, unless the log is waited for with another, what was proposed
-    because of it: both may decide on these.
+    In the first turn, what follows from the answer of the other one is appended: the next command of the same client,
+    and, unless the log is waited for with another, what was proposed because of it. Both may decide on these.
     """
-    for number, answered in enumerate(waiting):
-        if number % WOKEN_AT_ONCE == 0:
-            await trio.lowlevel.checkpoint()
+    for answered in waiting:
+        await trio.lowlevel.checkpoint()
         answered.set()

@@ -54,9 +54,9 @@ class RestingAppends:
         resting = self._resting.get(rest.purpose)
         if resting is not None and len(resting.others) + 1 >= MAX_PER_SESSION:
             text = f"{MAX_PER_SESSION} of these wait to be written as one; this one was not."
-            session.on_appended(command, TooManyAppendsError(text))
+            answer(session, command, TooManyAppendsError(text))
         elif self.waiting >= self._max_waiting:
-            session.on_appended(command, LogUnavailableError("Too many records wait; this one was not appended."))
+            answer(session, command, LogUnavailableError("Too many records wait; this one was not appended."))
         elif resting is None:
             self.waiting += 1
             self._resting[rest.purpose] = _Resting((session, command))

@@ -7,8 +7,9 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.session.commands import Command, Delay, TooManyAppendsError
-from mesaya_ws.gateway.appends import MAX_PER_SESSION
+from mesaya_ws.gateway.appends import MAX_PER_SESSION, Appends
 from mesaya_ws.gateway.resting_appends import RestingAppends
+from tests.fakes import FakeLog
 
 DONE = Appended("t", 0, 7, 0)
 
@@ -97,3 +98,21 @@ async def test_fault_with_one_of_those_that_are_one_leaves_no_other_without_its_
     await trio.sleep(3)
     assert (one.answers, other.answers) == ([b"1 Appended"], [b"2 Appended"])
     assert [event["event"] for event in logged()] == ["an append was not answered by a fault of ours"]
+
+
+async def test_fault_with_one_that_is_refused_ends_nothing(nursery, autojump_clock, logged):
+    """The log that is full refuses what has rested, too, in the task that all who rest share."""
+    full, faulty, client = Appends(FakeLog(), max_waiting=0), Client(), Client()
+    resting = RestingAppends(full.append, max_waiting=2)
+    nursery.start_soon(resting.run)
+    faulty.answers = None
+    for purpose in "pq":
+        resting.append(faulty, mark(1, purpose=purpose))
+    resting.append(faulty, mark(1, purpose="one too many"))
+    await trio.sleep(3)
+    for _ in range(MAX_PER_SESSION):
+        resting.append(client, mark(1))
+    assert resting.waiting == 2
+    await trio.sleep(3)
+    assert client.answers[-2:] == [b"1 LogUnavailableError"] * 2
+    assert [event["event"] for event in logged()] == ["an append was not answered by a fault of ours"] * 3
