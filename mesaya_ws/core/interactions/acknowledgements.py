@@ -12,6 +12,7 @@ time has come if the record's own append time says so. An acknowledged reservati
 is known is forgotten `KEPT` of log time after it became known.
 """  # noqa: E501 - a table
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from itertools import islice
@@ -131,7 +132,8 @@ class Acknowledgements:
     def __init__(self, tracking: Tracking | None = None) -> None:
         self._tracked = (tracking or Tracking()).table("ack")
         self._next_place = 0
-        self._news: dict[str, News] = {}
+        # The first ones are found at once, however many were before them.
+        self._news: OrderedDict[str, News] = OrderedDict()
         self._by_restaurant: dict[str, dict[str, None]] = {}
         self._original: Acknowledgements | None = None
 

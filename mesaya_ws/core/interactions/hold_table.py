@@ -27,6 +27,7 @@ Append times are compared as they are. A broker whose clock is wrong shortens or
 equally on all replicas, and never makes two winners.
 """  # noqa: E501 - a table
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -72,8 +73,9 @@ class HoldTable:
         self._live = LiveHolds()
         # By hold id, what its first claim came to.
         self._outcomes: dict[str, Outcome] = {}
-        # By hold id, until when it is remembered after it is over, and its place in the order of these.
-        self._over: dict[str, tuple[int, int]] = {}
+        # By hold id, until when it is remembered after it is over, and its place in the order of these; the first ones
+        # are found at once, however many were before them.
+        self._over: OrderedDict[str, tuple[int, int]] = OrderedDict()
         # By the id of a hold that has not been loaded yet, the claims that it has answered.
         self._answers: dict[str, list[str]] = {}
         self._original: HoldTable | None = None

@@ -1,6 +1,6 @@
 """How much one sender may write: limits of this gateway, which decide before anything is in the log, never after."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from math import ceil
 
 BURST, EVERY = 5, 1.0
@@ -24,7 +24,8 @@ class Rate:
     def __init__(self, most: int, span: float) -> None:
         self._most = most
         self._span = span
-        self._times: dict[object, deque[float]] = {}
+        # Whose first entry is found at once, however many were before it.
+        self._times: OrderedDict[object, deque[float]] = OrderedDict()
 
     def wait(self, key: object, now: float) -> float:
         """Return in how many seconds one more is allowed; 0: now."""
@@ -37,7 +38,7 @@ class Rate:
         times.append(now)
         self._times[key] = times
         if len(self._times) > MAX_SENDERS:
-            del self._times[next(iter(self._times))]
+            self._times.popitem(last=False)
 
     def reserve(self, key: object, now: float) -> float:
         """Count one at the next time that is allowed; return in how many seconds that is. Calls until then share it.

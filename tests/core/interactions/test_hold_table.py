@@ -1,5 +1,7 @@
 """The table of holds, and the one property that it is for: never two live holds of a table and slot."""
 
+from time import thread_time
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -366,6 +368,22 @@ def test_replicas_with_wrong_clocks_agree_at_every_offset(data):
 def test_record_is_read_as_it_was_written(record):
     new = hold_record(record)
     assert read_hold_record(Record(HOLDS, 0, 0, T, new.key, new.value)) == record
+
+
+def test_what_is_over_is_forgotten_as_fast_however_much_was_before_it():
+    """Nobody would wait for one record, but for the many of one step."""
+    table, many = HoldTable(), 100_000
+    table.apply(claim("live", lease=MAX_LEASE), 0, T)
+    started = thread_time()
+    for number in range(many):
+        table.apply(claim(f"h{number}", user=f"u{number}"), number + 1, T)
+    refusing = (thread_time() - started) / many
+    records, started = 0, thread_time()
+    while table._over:
+        table.apply(Expire("none"), many + records, T + MAX_LEASE + MEMORY)
+        records += 1
+    assert records <= many / 3
+    assert (thread_time() - started) / records < 2 * refusing
 
 
 @given(st.binary() | st.recursive(st.none() | st.text() | st.integers(0, 9), st.lists, max_leaves=5).map(orjson.dumps))
