@@ -1,8 +1,10 @@
 """The HTTP application: its routes, and what holds for all of them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -13,7 +15,7 @@ from starlette.types import ASGIApp
 
 from mesaya_ws import __version__
 from mesaya_ws.core.feed.watermark import Fresh
-from mesaya_ws.core.wire.http_errors import UPGRADE_REQUIRED
+from mesaya_ws.core.wire.http_errors import ORIGIN_NOT_ALLOWED, UPGRADE_REQUIRED
 from mesaya_ws.core.wire.origins import may_use
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import CONTENT_TYPE
@@ -22,7 +24,13 @@ from mesaya_ws.server.http.assets import client_routes, console_routes, protocol
 from mesaya_ws.server.http.asyncapi import asyncapi_route
 from mesaya_ws.server.http.broadcast import broadcast_route
 from mesaya_ws.server.http.erase import erase_route
-from mesaya_ws.server.http.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
+from mesaya_ws.server.http.errors import (
+    ApiError,
+    answer_api_error,
+    answer_fault,
+    answer_http_exception,
+    error_response,
+)
 from mesaya_ws.server.http.health import health_routes
 from mesaya_ws.server.http.protocol_page import protocol_page_route
 from mesaya_ws.server.http.publish import publish_route
@@ -99,7 +107,7 @@ def create_app(
                 _Pages,
                 allow_origins=settings.allowed_origins,
                 auth=settings.auth,
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
             )
         ],
@@ -131,6 +139,14 @@ class _Pages(CORSMiddleware):
 
     def is_allowed_origin(self, origin: str) -> bool:
         return may_use(origin, "", self.allow_origins, auth=self._auth)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Say what those pages may ask for, whatever this one asks for: its browser compares (Fetch, 4.8)."""
+        said = super().preflight_response(request_headers).headers
+        headers = {name: value for name, value in said.items() if name == "vary" or name.startswith("access-control-")}
+        if self.is_allowed_origin(request_headers["origin"]):
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+        return error_response(ORIGIN_NOT_ALLOWED, "Pages of this origin may not ask (ALLOWED_ORIGINS).", headers)
 
 
 async def _tell_to_upgrade(_: Request) -> Response:

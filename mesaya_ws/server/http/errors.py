@@ -34,12 +34,13 @@ class ApiError(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def _answer(
+def error_response(
     error: HttpError,
     sentence: str,
     headers: Mapping[str, str] | None = None,
     details: Mapping[str, object] = NO_DETAILS,
 ) -> Response:
+    """Return the answer that bears an error, for what is refused outside of the routes."""
     bind_context(code=error.code)
     return JSONResponse({"error": {"code": error.code, "message": sentence, **details}}, error.status, headers)
 
@@ -47,7 +48,7 @@ def _answer(
 async def answer_api_error(_: Request, error: Exception) -> Response:
     """Answer an `ApiError`."""
     assert isinstance(error, ApiError)  # noqa: S101 - starlette's handlers are registered by class
-    return _answer(error.error, error.sentence, error.headers, error.details)
+    return error_response(error.error, error.sentence, error.headers, error.details)
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
@@ -56,18 +57,18 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     path = request.scope["path"]  # `request.url` is made of what the client says, and may be none
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return _answer(NOT_FOUND, f"There is nothing at {path}.", error.headers)
+            return error_response(NOT_FOUND, f"There is nothing at {path}.", error.headers)
         case HTTPStatus.METHOD_NOT_ALLOWED if request.method == "OPTIONS":
             allowed = ", ".join(sorted({"OPTIONS", *(error.headers or {}).get("Allow", "").split(", ")}))
             return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
         case HTTPStatus.METHOD_NOT_ALLOWED if request.method not in HTTPMethod.__members__:
-            return _answer(UNKNOWN_METHOD, f"{request.method[:40]} is no method that is known here.")
+            return error_response(UNKNOWN_METHOD, f"{request.method[:40]} is no method that is known here.")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return _answer(METHOD_NOT_ALLOWED, f"{request.method} is not for {path}.", error.headers)
+            return error_response(METHOD_NOT_ALLOWED, f"{request.method} is not for {path}.", error.headers)
         case status:
-            return _answer(evolve(BAD_REQUEST, status=HTTPStatus(status)), error.detail, error.headers)
+            return error_response(evolve(BAD_REQUEST, status=HTTPStatus(status)), error.detail, error.headers)
 
 
 async def answer_fault(_: Request, __: Exception) -> Response:
     """Answer for a fault of ours; it is logged elsewhere."""
-    return _answer(INTERNAL, "The service met a fault of its own.")
+    return error_response(INTERNAL, "The service met a fault of its own.")

@@ -123,18 +123,34 @@ async def test_all_may_when_all_are_allowed():
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-@pytest.mark.parametrize(("origin", "status"), [(ORIGIN, 200), ("http://evil.example", 400)])
-async def test_pages_ask_before_they_publish(service, origin, status):
-    asked = (("Origin", origin), ("Access-Control-Request-Method", "POST"))
+async def preflight(service, origin, method, path):
+    asked = (("Origin", origin), ("Access-Control-Request-Method", method))
     headers = ("Access-Control-Request-Headers", "authorization, content-type")
-    answer = await ask(service.app, request("OPTIONS", "/publish", *asked, headers), method="OPTIONS")
-    assert answer.status == status
-    if status == 200:
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
-        assert "POST" in answer.headers["access-control-allow-methods"]
-        assert {"authorization", "content-type"} <= {
-            name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")
-        }
+    return await ask(service.app, request("OPTIONS", path, *asked, headers), method="OPTIONS")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/publish"), ("DELETE", "/holds/h1")])
+async def test_pages_ask_before_they_write(service, method, path):
+    answer = await preflight(service, ORIGIN, method, path)
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert method in answer.headers["access-control-allow-methods"].split(", ")
+    assert {"authorization", "content-type"} <= {
+        name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")
+    }
+
+
+async def test_page_that_asks_for_what_nobody_may_hears_what_it_may(service):
+    answer = await preflight(service, ORIGIN, "PUT", "/publish")
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.headers["access-control-allow-methods"] == "GET, POST, DELETE"
+
+
+async def test_page_of_another_origin_is_refused_by_an_error_like_all_others(service):
+    answer = await preflight(service, "http://evil.example", "DELETE", "/holds/h1")
+    assert (answer.status, answer.error) == (403, "origin_not_allowed")
+    assert answer.headers["content-type"] == "application/json"
+    assert "access-control-allow-origin" not in answer.headers
 
 
 async def test_configuration_is_what_the_gateway_says_of_it(service):
