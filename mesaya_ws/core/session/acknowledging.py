@@ -6,7 +6,7 @@ from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.acknowledgements import Ack, ack_record
 from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
-from mesaya_ws.core.session.rights import has_right
+from mesaya_ws.core.session.rights import has_right, still_reading
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.views.acknowledgements import acknowledgement_shown
 from mesaya_ws.core.wire import codes
@@ -20,6 +20,8 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
     A reservation that is not known is refused as one that is another restaurant's: so nobody finds out what exists.
     """
     id, identity, feed = message.reservationId, session.identity, session.feed
+    if identity is not None and not feed.live:
+        raise still_reading(message.id)
     restaurant = feed.known.restaurant_of("reservation", id)
     channel = None if restaurant is None else parse_channel(restaurant_channel(restaurant, "reservations"))
     if restaurant is None or identity is None or channel is None or not has_right(session, Action.ACKNOWLEDGE, channel):

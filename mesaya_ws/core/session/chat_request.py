@@ -10,6 +10,7 @@ from mesaya_ws.core.log.records import Appended, Partition
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.participant import chat_error, participant
+from mesaya_ws.core.session.rights import still_reading
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
@@ -29,7 +30,7 @@ class ChatRequest:
         self.message = message
         self.feed = session.feed
         if not self.feed.live:
-            raise self.error(codes.UNAVAILABLE, "What the event log holds is still being read: try again in a moment.")
+            raise still_reading(message.id, message.channel)
         self.channel, self.key, self.user, self.side = client.channel, client.key, client.user, client.side
 
     @property

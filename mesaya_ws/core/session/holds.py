@@ -12,7 +12,7 @@ from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.hold_rules import Answer, released
 from mesaya_ws.core.session.pending_claim import PendingClaim
-from mesaya_ws.core.session.rights import has_right
+from mesaya_ws.core.session.rights import has_right, still_reading
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
@@ -93,9 +93,7 @@ def _identity(session: Session, id: Id) -> Identity:
     if session.identity is None:
         raise MessageError(codes.UNAUTHORIZED, "Tables are held by who is signed in.", id=id)
     if not session.feed.live:
-        raise MessageError(
-            codes.UNAVAILABLE, "What the event log holds is still being read: try again in a moment.", id=id
-        )
+        raise still_reading(id)
     return session.identity
 
 

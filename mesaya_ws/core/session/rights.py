@@ -73,3 +73,9 @@ def ask_again_for_all(session: Session, reason: str = codes.RIGHTS_CHANGED) -> N
 def unauthorized(channel: str, id: object) -> MessageError:
     """Return the error for a channel that is somebody else's; it is the same for one that does not exist."""
     return MessageError(codes.UNAUTHORIZED, f"The channel {channel!r} is private.", id=id, channel=channel)
+
+
+def still_reading(id: object, channel: str | None = None) -> MessageError:
+    """Return the error for what needs a right, or a fact, while the log may still say otherwise."""
+    sentence = "What the event log holds is still being read: try again in a moment."
+    return MessageError(codes.UNAVAILABLE, sentence, id=id, channel=channel)

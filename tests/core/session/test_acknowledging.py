@@ -78,6 +78,18 @@ def test_reservation_of_others_and_unknown_one_are_refused_in_the_same_way(place
     assert not place.replicas[0].services.commands
 
 
+@pytest.mark.parametrize(("user", "code"), [("o1", "unavailable"), ("stranger", "unavailable"), (None, "unauthorized")])
+def test_before_the_log_is_read_nobody_knows_whose_reservation_it_is(place, user, code):
+    replica = place.replicas[0]
+    replica.feed.progress.live = False
+    session = replica.client(user)
+    for number, id in enumerate(("x1", "unknown")):
+        acknowledge(session, id, number)
+        [answer] = said(session)
+        assert (answer["code"], answer["id"]) == (code, number)
+    assert replica.services.commands == []
+
+
 def test_log_that_is_away_is_unavailable_and_the_retry_counts(place):
     session = place.replicas[0].client("o1")
     acknowledge(session)
