@@ -6,7 +6,7 @@ import pytest
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.session.authenticating import identify, on_authenticated
+from mesaya_ws.core.session.authenticating import end_identity, identify, on_authenticated
 from mesaya_ws.core.session.identity_changes import end_revoked, run_due
 from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
 from mesaya_ws.core.wire import codes
@@ -172,6 +172,19 @@ def test_end_of_a_token_is_announced_at_once_where_less_is_left():
     assert session.send_queue.said() == [{"type": "token_expiring", "expiresIn": 20}]
 
 
+def test_token_in_its_leeway_counts_to_the_end_of_that_and_is_announced_no_more():
+    place = world()
+    session = place.client()
+    sign_in(session, user(-2))
+    ask(session, channel=OWN)
+    for now in (T, T + 2.9):
+        run(place, now)
+        assert (session.send_queue.said(), session.identity) == ([], user(-2))
+    run(place, T + 3)
+    [ended] = session.send_queue.said()
+    assert (ended["channel"], ended["reason"], session.identity) == (OWN, "token_expired", None)
+
+
 def test_renewed_token_counts_to_its_own_end():
     place = world(1)
     session = place.client()
@@ -264,6 +277,21 @@ def test_revoked_tokens_end_and_later_ones_of_the_user_do_not():
     assert (ended["channel"], ended["reason"]) == (OWN, "revoked")
     assert (old.identity, new.identity.user, other.identity.user) == (None, "u1", "u2")
     assert new.send_queue.said() == []
+
+
+def test_session_that_becomes_another_users_while_tokens_are_revoked_keeps_that_identity():
+    place = world()
+    sessions = [place.client() for _ in range(3 * VISITED_AT_ONCE // 2)]
+    for session in sessions:
+        identify(session, user(), T)
+    steps = end_revoked(place.identities, ["u1"], lambda name, issued: True, T)
+    next(steps)
+    last = sessions[-1]
+    end_identity(last, codes.SIGNED_OUT, T)
+    identify(last, user(name="u2"), T)
+    list(steps)
+    assert {session.identity for session in sessions[:-1]} == {None}
+    assert last.identity == user(name="u2")
 
 
 def test_what_concerns_many_sessions_is_done_in_steps():
