@@ -313,6 +313,23 @@ def test_topic_that_is_created_again_takes_the_rights_that_it_gave():
     assert [(each["channel"], each["reason"]) for each in ended] == [(RESERVATIONS, "rights_changed")]
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_topic_that_is_created_again_ends_subscriptions_whatever_they_are_doing(moment):
+    platform = Platform(max_bytes=60_000)
+    platform.owner("R", "u")
+    position = ask(platform.client(signed("u")), channel=RESERVATIONS)[0]["position"]
+    for _ in range(3):
+        platform.reservation("R", size=30_000 if moment in READ_FROM_DISK else 100)
+    session = platform.client(signed("u"))
+    MOMENTS[moment](platform, session, RESERVATIONS, position)
+    session.send_queue.said()
+    platform.recreate("restaurants")
+    ended = [each for each in session.send_queue.said() if each["type"] == "unsubscribed"]
+    assert [(each["channel"], each["reason"]) for each in ended] == [(RESERVATIONS, "rights_changed")]
+    platform.finish(session)
+    assert session.send_queue.said() == []
+
+
 def test_client_that_is_ahead_of_this_instance_has_the_rights_of_where_it_is():
     platform = Platform()
     platform.owner("R", "u")
@@ -381,6 +398,32 @@ def test_right_that_the_log_has_still_to_say_is_waited_for(user, answer):
     list(retry_waiting(session))
     [said] = session.send_queue.said()
     assert (said["type"], said.get("code")) == answer
+
+
+@pytest.mark.parametrize("place", ["none", "in the window", "on disk", "lost"])
+def test_right_is_asked_for_once_the_log_is_read_wherever_the_client_was(place):
+    platform = Platform(max_bytes=60_000)
+    platform.owner("R", "u")
+    owner, stranger = platform.client(signed("u")), platform.client(signed("x"))
+    long_ago = ask(owner, channel=RESERVATIONS)[0]["position"]
+    for _ in range(3):
+        platform.reservation("R", size=30_000)
+    positions = {"in the window": platform.feed.position(parsed(RESERVATIONS)), "on disk": long_ago, "lost": "?"}
+    asked = {"position": positions[place]} if place in positions else {}
+    owner.send_queue.said()
+
+    platform.feed.progress.live = False  # as at the start, until all has been read
+    for session in (owner, stranger):
+        assert ask(session, channel=RESERVATIONS, **asked) == []
+    platform.feed.progress.live = True
+    for session in (owner, stranger):
+        list(retry_waiting(session))
+    [refused] = stranger.send_queue.said()
+    assert (refused["type"], refused["code"]) == ("error", "unauthorized")
+    assert (stranger.subscriptions, stranger.delivery.awaits_history) == ({}, False)
+    assert owner.delivery.awaits_history == (place == "on disk")
+    platform.finish(owner)
+    assert owner.send_queue.said()[0]["type"] == "subscribed"
 
 
 def test_subscription_that_waits_for_the_log_outlasts_a_renewal_and_no_sign_out():

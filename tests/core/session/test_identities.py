@@ -118,7 +118,8 @@ def test_token_stands_in_no_description_of_the_message():
 
 
 def test_client_that_signs_out_keeps_what_is_public():
-    session = world().client()
+    place = world()
+    session = place.client()
     sign_in(session, user())
     ask(session, channel=OWN)
     ask(session, channel=CHANNEL)
@@ -126,6 +127,7 @@ def test_client_that_signs_out_keeps_what_is_public():
     assert answer == {"type": "authenticated", "id": "a", "roles": []}
     assert (ended["channel"], ended["reason"]) == (OWN, "signed_out")
     assert ended["position"]
+    assert (place.identities.directory.users, len(place.identities.deadlines)) == (0, 0)
     assert ask(session, "unsubscribe", channel=CHANNEL)[0]["type"] == "unsubscribed"
     assert sign_in(session, user(name="u2"))[0]["user"] == "u2"
 

@@ -1,15 +1,20 @@
 """A client of /events, with a session of the core's small world."""
 
+from time import time
+
 import orjson
 import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.session.identity_changes import run_due
 from mesaya_ws.core.wire import codes
 from mesaya_ws.server.http.event_client import COMMENT_INTERVAL, EventClient
-from tests.support.instance import CHANNEL, World, a_session
+from tests.support.instance import CHANNEL, World, a_session, session_identities
 
 OTHER = "restaurant:r2:reviews"
+OWN = "user:u1:notifications"
 
 
 class Reader:
@@ -231,6 +236,35 @@ async def test_going_away_has_an_event_of_its_own_and_the_close_is_the_last_word
     await settle()
     assert reader.blocks()[-1].startswith("event: close\n")
     assert reader.events()[0][-1] == {"type": "close", "code": 1012, "name": "service_restart", "reconnect": True}
+
+
+async def test_stream_shows_nothing_private_after_the_end_of_its_token(reading):
+    world = World()
+    client = client_of(world, CHANNEL, OWN)
+    assert client.sign_in(Identity("u1", (), None, time() + 1000)) is None
+    reader = await reading(client)
+    for _ in run_due(world.identities, time() + 1005):
+        pass
+    world.review(1)
+    await settle()
+    *_, ended, event = reader.events()[0]
+    assert (ended["type"], ended["channel"], ended["reason"]) == ("unsubscribed", OWN, "token_expired")
+    assert (event["type"], event["channel"]) == ("review.created", CHANNEL)
+    assert client.close_code is None
+
+
+@pytest.mark.parametrize(("identity", "seconds"), [(None, 10), (Identity("u1", (), None, 0.0), 5)])
+async def test_stream_of_nobody_is_closed_in_time_where_an_identity_is_required(reading, identity, seconds):
+    world = World(identities=session_identities(required=True, patience=10.0))
+    client = client_of(world)
+    assert client.sign_in(identity) is None
+    reader = await reading(client)
+    for later in (0, seconds):  # the identity ends, and then the stream
+        for _ in run_due(world.identities, time() + later):
+            pass
+    await settle()
+    assert client.close_code is codes.UNAUTHENTICATED
+    assert reader.events()[0][-1]["code"] == 4401
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.settings import Settings
-from tests.server.http.client import post
+from tests.scenarios.rights import Platform
+from tests.server.http.client import ask as send
+from tests.server.http.client import post, request
 from tests.support.instance import a_feed
 from tests.support.log import Log
 from tests.timing import PATIENCE
@@ -84,6 +86,22 @@ async def test_explain_is_for_who_may_publish_and_admins(feed, publish_token, au
 @pytest.mark.parametrize(("token", "status"), [("x.admin", 503), ("x.wrong", 401), (TOKEN, 200)])
 async def test_explain_before_all_is_read_is_for_nobody_by_a_role(token, status):
     assert (await ask(app_of(a_feed(), authentication=Tokens()), token=token)).status == status
+
+
+async def test_explain_is_for_who_is_an_admin_by_the_log_whatever_an_earlier_token_says():
+    platform = Platform()
+    app = app_of(platform.feed, publish_token="", authentication=Tokens())
+    assert [(await ask(app, token=token)).status for token in ("x.admin", "x.guest")] == [200, 401]
+    platform.roles("a", "USER")
+    platform.roles("g", "ADMIN")
+    assert [(await ask(app, token=token)).status for token in ("x.admin", "x.guest")] == [401, 200]
+
+
+@pytest.mark.parametrize(("host", "status"), [("pages.example", 403), ("localhost", 200), ("127.0.0.1:8080", 200)])
+async def test_explain_without_any_token_is_for_no_page_of_anybody(feed, host, status):
+    app = app_of(feed, publish_token="", auth=False)
+    asked = request("POST", "/explain", body=orjson.dumps(RECORD)).replace(b"Host: test", f"Host: {host}".encode())
+    assert (await send(app, asked, method="POST")).status == status
 
 
 async def test_explain_says_whether_a_user_sees_it(feed):
