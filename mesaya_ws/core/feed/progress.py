@@ -9,7 +9,7 @@ from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 
 CLOCK_ERROR = 24 * 60 * 60 * 1000
-"""Milliseconds by which the time of a record may be wrong and still be the one by which it is kept."""
+"""Milliseconds by which the time of a record may be wrong and still say how old it is."""
 
 OVERRULED_BY = 100
 """Records in a row that are ahead of this machine's clock: then that is behind. Fewer may be a producer's error."""
@@ -20,9 +20,10 @@ class Progress:
 
     `now` is when the present step began (ms since the epoch), and `steady` the same by a clock that never steps. The
     last record has a `time` of its own, which may step back, or be ahead of `now`; the log has `reached` the latest of
-    these, each taken as `now` at most unless many say that this is behind, which never steps back. The feed is `live`
-    when all that the log held at the start has been processed; until then its channels are history, not news. So many
-    records are `withheld`: known to be in the log, but not to be had.
+    these, each taken as `now` at most, which never steps back. A time that is far ahead of `now` says nothing, unless
+    many do: then it is `now` that is behind. The feed is `live` when all that the log held at the start has been
+    processed; until then its channels are history, not news. So many records are `withheld`: known to be in the log,
+    but not to be had.
 
     `gaps` are the topics of which the log has lost something before it was read, and why, until they are announced:
     subscribers of what they feed do not know it yet. `rights_changes` are whose rights the last record may have
@@ -53,7 +54,8 @@ class Progress:
             self._ahead = []
             self.reached = max(self.reached, timestamp)
             return
-        self.reached = max(self.reached, self.now)
+        if timestamp <= self.now + CLOCK_ERROR or not self.reached:
+            self.reached = max(self.reached, self.now)
         self._ahead.append(timestamp)
         if len(self._ahead) == OVERRULED_BY:
             self.reached = max(self.reached, min(self._ahead))

@@ -140,6 +140,24 @@ def test_record_of_next_year_keeps_nothing_beyond_its_time(ahead):
     assert inbox(feed, store)[0][-1] == "o3"
 
 
+@pytest.mark.parametrize("live_at", [0, 60])
+def test_record_of_next_year_makes_nothing_younger_whenever_it_was_read(live_at):
+    times = [NOW - 3 * DAY + n for n in range(60)]
+    times[20] = NOW + YEAR
+    feed, store = a_feed(retention=Retention(168, 1 << 40)), MemoryState()
+    if live_at:
+        read(feed, times, have_one_order=True)
+        assert not len(feed.window), "nothing of it is recent"
+    else:
+        read(feed, [], have_one_order=True, now=times[0])
+        for offset, each in enumerate(times):
+            feed.ingest(Records(None, requests([each], offset), 0), times[0])
+            work(feed, times[0] + 60)
+    commit(feed, store)
+    kept = [each.timestamp for each in store.latest(INBOX.name, 60)]
+    assert kept == [*times[:20], times[19], *times[21:]]
+
+
 def test_only_notification_of_a_user_stays_though_its_record_is_ancient():
     feed, store = instance([], 0, have_one_order=True)
     others = [record("owner_upgrade.created", f"x{n}", offset=n, timestamp=NOW - 10 + n, userId="v") for n in range(3)]
