@@ -238,7 +238,7 @@ async def test_going_away_has_an_event_of_its_own_and_the_close_is_the_last_word
     assert reader.events()[0][-1] == {"type": "close", "code": 1012, "name": "service_restart", "reconnect": True}
 
 
-async def test_stream_shows_nothing_private_after_the_end_of_its_token(reading):
+async def test_stream_shows_nothing_private_after_the_end_of_its_token(reading, autojump_clock):
     world = World()
     client = client_of(world, CHANNEL, OWN)
     assert client.sign_in(Identity("u1", (), None, time() + 1000)) is None
