@@ -56,6 +56,25 @@ async def test_revocation_holds_on_every_instance_and_on_those_that_start_later(
         assert later.is_revoked("u1", now / 1000 - 1)
 
 
+async def test_revocation_is_in_force_when_sessions_are_asked_about_it(log):
+    now = now_ms()
+    async with following(log) as (here,):
+        seen = []
+        here.on_revoked = lambda revocation: seen.append((revocation.user, here.is_revoked(revocation.user, None)))
+        await here.revoke("u1", now)
+    assert seen == [("u1", True)]
+
+
+@pytest.mark.parametrize("lose", [lambda log: log.replace(REVOCATIONS), lambda log: log.lose_end(REVOCATIONS, 1)])
+async def test_revocation_that_the_log_has_lost_stays_in_force_and_the_next_one_is_read(log, lose):
+    now = now_ms()
+    async with following(log) as (here,):
+        await here.revoke("u1", now)
+        lose(log)
+        assert await here.revoke("u2", now) == now
+        assert [here.is_revoked(user, now / 1000 - 1) for user in ("u1", "u2", "u3")] == [True, True, False]
+
+
 async def test_revocation_says_no_less_than_the_one_before_it(log):
     now = now_ms()
     async with following(log) as (here,):
