@@ -79,6 +79,23 @@ def test_revocations_are_bounded_and_the_bound_lets_nobody_in():
     assert not revoked.is_revoked("somebody", NOW / 1000 - 1, NOW + DAY + 1000)
 
 
+def test_a_bound_that_was_met_concerns_everybody():
+    revoked = RevokedTokens(86_400, most=1)
+    revoked.put(Revocation("u0", NOW), NOW, NOW)
+    assert revoked.concerns("u0")
+    assert not revoked.concerns("somebody")
+    revoked.put(Revocation("u1", NOW), NOW, NOW)
+    assert revoked.concerns("somebody")
+
+
+def test_revocations_that_gave_way_count_as_long_as_the_one_that_counts_longest():
+    revoked = RevokedTokens(86_400, most=1)
+    for user, appended_at in (("u0", NOW + 2000), ("u1", NOW + 1000), ("u2", NOW + 1000)):
+        revoked.put(Revocation(user, NOW), appended_at, NOW)
+    assert revoked.is_revoked("u0", NOW / 1000 - 1, NOW + DAY + 1500)
+    assert not revoked.is_revoked("u0", NOW / 1000 - 1, NOW + DAY + 2000)
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 20), st.integers(0, 20)), max_size=30))
 def test_whatever_the_order_what_is_revoked_is_dead_as_long_as_it_counts(revocations):
     revoked, now = RevokedTokens(0.01, most=3), 0
