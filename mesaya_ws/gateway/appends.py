@@ -31,6 +31,9 @@ MAX_PER_SESSION = 16
 MAX_WAITING = 1000
 """Commands of all clients together that may wait, and so tasks and records that they may cost."""
 
+WOKEN_AT_ONCE = 16
+"""Commands that are woken in one step after the one that they waited for has its answer."""
+
 APPEND_TIMEOUT = 10.0
 """Seconds from the client's command to its answer, whatever the log does."""
 
@@ -152,7 +155,7 @@ class Appends:
         """Return a command's turn; none is due any more whose time is over, also if it was woken just before that."""
         if trio.current_time() >= deadline:
             return LogUnavailableError(
-                f"The event log took those before it for {self._timeout:g} seconds; this record was not appended."
+                f"It waited for the event log for {self._timeout:g} seconds; this record was not appended."
             )
         return command.turn()
 
@@ -166,11 +169,12 @@ def answer(appender: Appender, command: Command, result: AppendResult) -> None:
 
 
 async def _wake(waiting: list[trio.Event]) -> None:
-    """Wake commands in the order in which they came, each after a turn of its own, as tasks of one turn have no order.
+    """Wake commands, a few at a time, after a turn in which what follows from the answer of the other one is appended.
 
-    In the first turn, what follows from the answer of the other one is appended: the next command of the same client,
-    and, unless the log is waited for with another, what was proposed because of it. Both may decide on these.
+    That is the next command of the same client, and, unless the log is waited for with another, what was proposed
+    because of it: both may decide on these.
     """
-    for answered in waiting:
-        await trio.lowlevel.checkpoint()
+    for number, answered in enumerate(waiting):
+        if number % WOKEN_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
         answered.set()

@@ -51,7 +51,6 @@ class Broadcaster:
         must have one.
         """
         window, history, timestamp, offset = self._window, self._history, record.timestamp, record.offset
-        kept_time = self._kept_time(record)
         position = self._cursor.position
         data: object = None
         size = 0
@@ -77,7 +76,7 @@ class Broadcaster:
                 history.add(channel, partition, offset, frame)
                 if is_past:
                     continue
-            window.add(channel, partition, offset, made_at, frame, state_of(message), kept_time)
+            window.add(channel, partition, offset, made_at, frame, state_of(message), timestamp)
             if are_news:
                 self._hub.publish(channel, frame, timestamp, window.serial)
         return size
@@ -96,7 +95,7 @@ class Broadcaster:
 
         A large one is encoded in pieces, and put together in pieces.
         """
-        position, kept_time = self._cursor.position, self._kept_time(record)
+        position = self._cursor.position
         data: object = None
         encoded: list[bytes] = []
         work = size = 0
@@ -123,7 +122,7 @@ class Broadcaster:
             if self._history is not None and kind.has_history:
                 self._history.add(channel, partition, record.offset, frame)
             if not is_past:
-                self._window.add(channel, partition, record.offset, made_at, frame, state_of(message), kept_time)
+                self._window.add(channel, partition, record.offset, made_at, frame, state_of(message), record.timestamp)
                 if are_news:
                     self._hub.publish(channel, frame, record.timestamp, self._window.serial)
             work += 1
@@ -131,7 +130,3 @@ class Broadcaster:
             if work >= MESSAGES_AT_ONCE or size >= COPIED_AT_ONCE:
                 work = size = 0
                 yield
-
-    def _kept_time(self, record: Record) -> int:
-        """Return the time of what a record becomes, which has its place by it wherever it is: here, or in the store."""
-        return record.timestamp if self._history is None else self._history.time

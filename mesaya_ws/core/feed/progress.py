@@ -8,22 +8,15 @@ from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 
-CLOCK_ERROR = 24 * 60 * 60 * 1000
-"""Milliseconds by which the time of a record may be wrong and still say how old it is."""
-
-OVERRULED_BY = 100
-"""Records in a row that are ahead of this machine's clock: then that is behind. Fewer may be a producer's error."""
-
 
 class Progress:
     """What the parts of a feed have in common while they process one record after the other.
 
     `now` is when the present step began (ms since the epoch), and `steady` the same by a clock that never steps. The
-    last record has a `time` of its own, which may step back, or be ahead of `now`; the log has `reached` the latest of
-    these, each taken as `now` at most, which never steps back. A time that is far ahead of `now` says nothing, unless
-    many do: then it is `now` that is behind. The feed is `live` when all that the log held at the start has been
-    processed; until then its channels are history, not news. So many records are `withheld`: known to be in the log,
-    but not to be had.
+    last record has a `time` of its own, which may step back, or be ahead of `now`; what the log has `reached` is the
+    latest of these, each taken as `now` at most, and never steps back. The feed is `live` when all that the log held at
+    the start has been processed; until then its channels are history, not news. So many records are `withheld`: known
+    to be in the log, but not to be had.
 
     `gaps` are the topics of which the log has lost something before it was read, and why, until they are announced:
     subscribers of what they feed do not know it yet. `rights_changes` are whose rights the last record may have
@@ -37,7 +30,6 @@ class Progress:
 
     def __init__(self) -> None:
         self.now = self.steady = self.time = self.reached = 0
-        self._ahead: list[int] = []
         self.live = False
         self.withheld = 0
         self.gaps: list[tuple[str, Unrecoverable]] = []
@@ -50,26 +42,7 @@ class Progress:
     def advance(self, timestamp: int) -> None:
         """Take note of the time of the record that is processed next (ms since the epoch)."""
         self.time = timestamp
-        if timestamp <= self.now:
-            self._ahead = []
-            self.reached = max(self.reached, timestamp)
-            return
-        if timestamp <= self.now + CLOCK_ERROR or not self.reached:
-            self.reached = max(self.reached, self.now)
-        self._ahead.append(timestamp)
-        if len(self._ahead) == OVERRULED_BY:
-            self.reached = max(self.reached, min(self._ahead))
-            self._ahead = []
-
-    @property
-    def kept_time(self) -> int:
-        """The time by which what the last record becomes is kept: its own, unless no clock can have been so wrong.
-
-        A record of a year ago would not be kept at all, and one of next year would keep all that comes after it.
-        """
-        time = self.time
-        is_likely = abs(time - self.reached) <= CLOCK_ERROR or abs(time - self.now) <= CLOCK_ERROR
-        return time if is_likely else self.reached
+        self.reached = max(self.reached, min(timestamp, self.now))
 
     def add_gap(self, topic: str, reason: Unrecoverable) -> None:
         """Note that the log has lost something of a topic, which only those miss who follow it live."""

@@ -81,7 +81,7 @@ class RecordProcessor:
         progress.advance(timestamp)
         age = Age.RECENT if progress.live else self._age()
         if self._history is not None:
-            self._history.time = progress.kept_time
+            self._history.time = timestamp
         alone = age is Age.PAST or self._window.have_one_order
         stakes: Stakes | None = None
         if isinstance(event, Event):

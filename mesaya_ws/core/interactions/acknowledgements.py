@@ -145,8 +145,9 @@ class Acknowledgements:
         return news
 
     def ids(self) -> list[str]:
-        """Return the reservations of which something is known: of `MAX_REMEMBERED`, in a millisecond."""
-        return list(self._news)
+        """Return the reservations of which something is known: of `MAX_REMEMBERED`, in some milliseconds."""
+        # Not by the iterator of an OrderedDict, which takes several times as long.
+        return list(dict.keys(self._news))
 
     def apply(self, said: AckRecord, at: int) -> News | None:
         """Apply a record that was appended `at` some time (ms); return what it changed: None if nothing."""

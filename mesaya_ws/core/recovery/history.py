@@ -55,10 +55,9 @@ class Retention:
 class History:
     """What is to be written of the history, and from where on all of it is written.
 
-    `time` is to be set to that by which a record is kept (ms since the epoch) before anything is added of it. `floors`
-    are, by partition, the offsets from which on all publications are in the store or `pending`. Another `generation`
-    begins when the log has lost something: then the store is to be begun `anew`. `window_copy` takes what has no
-    history.
+    `time` is to be set to that of each record (ms since the epoch) before anything is added of it. `floors` are, by
+    partition, the offsets from which on all publications are in the store or `pending`. Another `generation` begins
+    when the log has lost something: then the store is to be begun `anew`. `window_copy` takes what has no history.
     """
 
     def __init__(
@@ -182,7 +181,7 @@ class History:
     def restart(self) -> None:
         """Begin anew from where the log stands now, which has lost something that was written."""
         self.generation += 1
-        self.anew = True
+        self.anew, self._is_resumed = True, False
         self.floors = {}
         self._barriers.clear()
         self._stretch = Barrier({}, dict(self._cursor.next))

@@ -13,8 +13,7 @@ from mesaya_ws.core.log.records import Partition
 class StoredPublication(NamedTuple):
     """A frame that was published on a channel, and the record that it was made of (see `recovery.window`).
 
-    `serial` counts all entries of the store since it began. `timestamp` is that by which it is kept (ms since the
-    epoch).
+    `serial` counts all entries of the store since it began. `timestamp` is the record's (ms since the epoch).
     """
 
     channel: str

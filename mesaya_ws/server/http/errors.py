@@ -40,7 +40,7 @@ def error_response(
     headers: Mapping[str, str] | None = None,
     details: Mapping[str, object] = NO_DETAILS,
 ) -> Response:
-    """Return the answer that bears an error, for what is refused outside of the routes."""
+    """Return the answer that bears an error."""
     bind_context(code=error.code)
     return JSONResponse({"error": {"code": error.code, "message": sentence, **details}}, error.status, headers)
 

@@ -5,7 +5,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.progress import OVERRULED_BY, Progress
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
@@ -16,7 +15,7 @@ from tests.support.instance import a_feed, commit, resume, work, written
 from tests.support.log import NOW, record
 
 HOUR = 3_600_000
-DAY, YEAR = 24 * HOUR, 365 * 24 * HOUR
+DAY = 24 * HOUR
 REQUESTS = Partition(topic_of("owner-upgrade"), 0)
 INBOX = parse_channel("user:u:notifications")
 ANCIENT, BEHIND, AHEAD = 0, NOW - HOUR, NOW + HOUR
@@ -127,70 +126,3 @@ def test_history_on_disk_stays_though_the_clock_is_a_week_ahead_at_the_start(hav
     commit(again, store)
     assert again.coverage.history.reaches_back(INBOX, {REQUESTS: 0})
     assert inbox(again, store) == (shown(6), False, True)
-
-
-@pytest.mark.parametrize("ahead", [YEAR, 2 * DAY])
-def test_record_of_next_year_keeps_nothing_beyond_its_time(ahead):
-    feed, store = instance([NOW - 2, NOW + ahead, NOW - 1], 0, have_one_order=True)
-    later = NOW + 169 * HOUR
-    feed.ingest(Records(None, requests([later], 3), 0), later)
-    work(feed, later)
-    commit(feed, store, later)
-    assert store.floors == {REQUESTS: 3}
-    assert inbox(feed, store)[0][-1] == "o3"
-
-
-@pytest.mark.parametrize("live_at", [0, 60])
-def test_record_of_next_year_makes_nothing_younger_whenever_it_was_read(live_at):
-    times = [NOW - 3 * DAY + n for n in range(60)]
-    times[20] = NOW + YEAR
-    feed, store = a_feed(retention=Retention(168, 1 << 40)), MemoryState()
-    if live_at:
-        read(feed, times, have_one_order=True)
-        assert not len(feed.window), "nothing of it is recent"
-    else:
-        read(feed, [], have_one_order=True, now=times[0])
-        for offset, each in enumerate(times):
-            feed.ingest(Records(None, requests([each], offset), 0), times[0])
-            work(feed, times[0] + 60)
-    commit(feed, store)
-    kept = [each.timestamp for each in store.latest(INBOX.name, 60)]
-    assert kept == [*times[:20], times[19], *times[21:]]
-
-
-def test_only_notification_of_a_user_stays_though_its_record_is_ancient():
-    feed, store = instance([], 0, have_one_order=True)
-    others = [record("owner_upgrade.created", f"x{n}", offset=n, timestamp=NOW - 10 + n, userId="v") for n in range(3)]
-    feed.ingest(Records(None, others, 0), NOW)
-    feed.ingest(Records(None, requests([NOW - YEAR], 3), 0), NOW)
-    work(feed)
-    commit(feed, store)
-    assert inbox(feed, store)[0] == ["o3"]
-    work(feed, NOW + 301_000, NOW + 301_000)
-    assert not len(feed.window)
-    assert inbox(feed, store)[0] == ["o3"]
-
-
-@pytest.mark.parametrize("have_one_order", [True, False])
-def test_history_that_was_read_by_a_clock_that_was_far_behind_stays_when_that_is_right(have_one_order):
-    times = [NOW - DAY + n for n in range(250)]
-    feed = read(a_feed(retention=Retention(168, 1 << 40)), times, have_one_order=have_one_order, now=YEAR)
-    store = MemoryState()
-    commit(feed, store, YEAR)
-    feed.ingest(Records(None if have_one_order else REQUESTS, requests([NOW], 250), 0), NOW)
-    work(feed)
-    commit(feed, store)
-    # The clock was believed for as long as few records said otherwise.
-    assert store.floors[REQUESTS] < 150
-    assert inbox(feed, store) == (shown(251)[-50:], True, True)
-
-
-def test_few_records_that_are_ahead_do_not_overrule_the_clock_and_many_do():
-    progress = Progress()
-    progress.now = NOW
-    for turn in range(2 * OVERRULED_BY):
-        progress.advance(NOW if turn % OVERRULED_BY == OVERRULED_BY - 1 else NOW + YEAR)
-    assert progress.reached == NOW
-    for turn in range(OVERRULED_BY):
-        progress.advance(NOW + YEAR + turn)
-    assert progress.reached == NOW + YEAR
