@@ -7,7 +7,7 @@
  *                               └─────▶ failed ─▶ retry           ┘
  *
  * What is on its way comes last, in the order in which it was sent, until the log has it. What is asked is asked in the turn of
- * a user (`turn`), which is aborted when that one has signed out, or is another one; what he could not send is shown to him alone.
+ * a user (`turn`), which is aborted when that one has signed out, or is another one; to that one, it is not shown.
  *
  * @module
  */
@@ -16,8 +16,7 @@
 /** @typedef {import("./mesaya-ws.js").MesaYA} MesaYA */
 /** @typedef {{set: (value: any) => void}} Settable */
 /**
- * @typedef {{sent: Json, text: string, attachments?: string[], turn: AbortSignal, abort: AbortController,
- *   done?: Promise<{position: string}>}} Outgoing
+ * @typedef {{sent: Json, text: string, attachments?: string[], abort: AbortController, done?: Promise<{position: string}>}} Outgoing
  */
 
 const PAGE = 50; // messages that `more` brings
@@ -43,12 +42,15 @@ export class Conversation {
   #ends = [];
   /** @type {{close(): void} | undefined} */
   #inbox;
-  #hasEnded = false;
+  #end = new AbortController();
+  #Failure;
 
   /** @type {Map<string, Json>} By their ids, in the log's order. */
   #logged = new Map();
   /** @type {Map<string, Outgoing>} */
   #outgoing = new Map();
+  /** @type {WeakMap<Json, {turn: AbortSignal, user?: string}>} Whose the messages are that were sent, also when dropped. */
+  #origins = new WeakMap();
   /** @type {string | null | undefined} From where history goes on; null: it was the beginning. */
   #before;
   /** @type {Record<string, string | null>} Up to where each side has read. */
@@ -74,14 +76,16 @@ export class Conversation {
    * @param {MesaYA} client
    * @param {(fields: Json, turn: AbortSignal, signal?: AbortSignal) => Promise<Json>} ask
    * @param {(message: Json) => void} send
+   * @param {typeof import("./mesaya-ws.js").MesaYAError} Failure
    * @param {Settable[]} stores
    * @param {string} restaurant
    * @param {string} [guest] The client's own user, unless it is given.
    */
-  constructor(client, ask, send, stores, restaurant, guest) {
+  constructor(client, ask, send, Failure, stores, restaurant, guest) {
     this.#client = client;
     this.#ask = ask;
     this.#send = send;
+    this.#Failure = Failure;
     this.#stores = { messages: stores[0], unread: stores[1], typing: stores[2] };
     this.#restaurant = restaurant;
     if (guest !== undefined) this.#begin(guest);
@@ -102,13 +106,15 @@ export class Conversation {
 
   /** Find out whose conversation it is, and of which side the messages are counted that have not been read. */
   #identify() {
-    const { user } = this.#client.status;
-    if (user === undefined || user === this.#me || this.#hasEnded) return;
+    const { state, user } = this.#client.status;
+    if (state === "closed") this.close();
+    if (user === undefined || user === this.#me || this.#end.signal.aborted) return;
     const isAnother = this.#me !== undefined;
     this.#me = user;
     if (isAnother) {
       this.#markedUpTo = undefined;
       this.#typedAt = -Infinity;
+      for (const [id, { sent }] of this.#outgoing) if (this.#origins.get(sent)?.user !== user) this.#outgoing.delete(id);
       this.#publish();
     }
     if (this.#guest === undefined) this.#begin(user);
@@ -136,7 +142,7 @@ export class Conversation {
   }
 
   close() {
-    this.#hasEnded = true;
+    this.#end.abort(new this.#Failure("closed", "The conversation was closed."));
     this.#inbox?.close();
     for (const end of this.#ends.splice(0)) end();
     for (const timer of this.#typing.values()) clearTimeout(timer);
@@ -195,12 +201,12 @@ export class Conversation {
   /** Have the store show what there is now. */
   #publish() {
     const outgoing = [];
-    for (const [id, { sent, text, attachments = [], turn }] of this.#outgoing) {
+    for (const [id, { sent, text, attachments = [] }] of this.#outgoing) {
       if (this.#logged.has(id)) {
         sent.status = "sent";
         this.#outgoing.delete(id);
+        continue;
       }
-      if (this.#logged.has(id) || turn.aborted) continue;
       outgoing.push({
         messageId: id,
         restaurantId: this.#restaurant,
@@ -222,6 +228,38 @@ export class Conversation {
   // What is sent
 
   /**
+   * Wait for something. Rejects when one of the signals is aborted, or the conversation closed.
+   * @template T @param {Promise<T>} promise @param {...AbortSignal} signals @returns {Promise<T>}
+   */
+  #wait(promise, ...signals) {
+    const over = new AbortController(); // signals live longer than what is waited for
+    return new Promise((resolve, reject) => {
+      promise.then(resolve);
+      for (const it of [this.#end.signal, ...signals]) {
+        if (it.aborted) reject(it.reason);
+        it.addEventListener("abort", () => reject(it.reason), { signal: over.signal });
+      }
+    }).finally(() => over.abort());
+  }
+
+  /** Return the name of the channel, which is waited for if it is not known. @param {...AbortSignal} signals */
+  #named(...signals) {
+    return this.#guest === undefined ? this.#wait(this.#channel, ...signals) : this.#channel;
+  }
+
+  /**
+   * Return the turn in which a message is sent: the first one, or another one of the same user.
+   * @param {Json} sent @param {AbortSignal} turn
+   */
+  #turnOf(sent, turn) {
+    const { user } = this.#client.status;
+    const origin = this.#origins.get(sent) ?? { turn, user };
+    if (origin.turn.aborted && user !== undefined && origin.user === user) origin.turn = turn;
+    this.#origins.set(sent, origin);
+    return origin.turn;
+  }
+
+  /**
    * Send a message, or send it again after it was refused: as the one who has sent it first.
    * @param {AbortSignal} turn @param {Json} sent @param {string} text @param {string[]} [attachments]
    * @returns {Promise<{position: string}>}
@@ -229,11 +267,17 @@ export class Conversation {
   send(turn, sent, text, attachments) {
     const known = this.#outgoing.get(sent.id);
     if (known?.done) return known.done;
-    const outgoing = known ?? { sent, text, attachments, turn, abort: new AbortController() };
+    const own = this.#turnOf(sent, turn);
+    if (own.aborted) {
+      sent.status = "failed";
+      return Promise.reject(own.reason);
+    }
+    const outgoing = known ?? { sent, text, attachments, abort: new AbortController() };
+    const { signal } = outgoing.abort;
     this.#outgoing.set(sent.id, outgoing);
     this.#typedAt = -Infinity; // the gateway takes it as the end of typing
-    const published = this.#channel.then((channel) =>
-      this.#ask({ type: "publish", channel, messageId: sent.id, data: { text, attachments } }, outgoing.turn, outgoing.abort.signal),
+    const published = this.#named(own, signal).then((channel) =>
+      this.#ask({ type: "publish", channel, messageId: sent.id, data: { text, attachments } }, own, signal),
     );
     outgoing.done = published.then(
       ({ position }) => {
@@ -261,12 +305,12 @@ export class Conversation {
 
   /** @param {AbortSignal} turn @param {string} messageId @param {string} text */
   async edit(turn, messageId, text) {
-    await this.#ask({ type: "edit", channel: await this.#channel, messageId, data: { text } }, turn);
+    await this.#ask({ type: "edit", channel: await this.#named(turn), messageId, data: { text } }, turn);
   }
 
   /** @param {AbortSignal} turn @param {string} messageId */
   async remove(turn, messageId) {
-    await this.#ask({ type: "delete", channel: await this.#channel, messageId }, turn);
+    await this.#ask({ type: "delete", channel: await this.#named(turn), messageId }, turn);
   }
 
   /**
@@ -278,7 +322,7 @@ export class Conversation {
     if (this.#marking === turn) return;
     this.#marking = turn;
     try {
-      const channel = await this.#channel;
+      const channel = await this.#named(turn);
       while (this.#marking === turn && this.#readUpTo !== undefined && this.#readUpTo !== this.#markedUpTo) {
         const position = this.#readUpTo;
         await this.#ask({ type: "read", channel, position }, turn);
@@ -294,7 +338,7 @@ export class Conversation {
     const now = performance.now();
     if (now - this.#typedAt < TYPING.again) return;
     this.#typedAt = now;
-    const channel = await this.#channel;
+    const channel = await this.#named(turn);
     if (!turn.aborted) this.#send({ type: "typing", channel, typing: true });
   }
 
@@ -308,10 +352,10 @@ export class Conversation {
 
   /** @param {AbortSignal} turn */
   async #loadMore(turn) {
-    await this.#shown;
+    await this.#wait(this.#shown, turn);
     const before = this.#before;
     if (typeof before !== "string") return false;
-    const page = await this.#ask({ type: "history", channel: await this.#channel, before, limit: PAGE }, turn);
+    const page = await this.#ask({ type: "history", channel: await this.#named(turn), before, limit: PAGE }, turn);
     if (this.#before === before) {
       const older = page.messages.map((/** @type {Json} */ it) => [it.messageId, { ...it, status: "sent" }]);
       this.#logged = new Map([...older, ...this.#logged]);

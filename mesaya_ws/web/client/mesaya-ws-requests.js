@@ -64,7 +64,7 @@ export class Requests {
   /** @param {any[]} stores @param {string} restaurant @param {string} [user] */
   async chat(stores, restaurant, user) {
     const { Conversation } = await import("./mesaya-ws-chat.js");
-    return new Conversation(this.#client, this.ask, this.#send, stores, restaurant, user);
+    return new Conversation(this.#client, this.ask, this.#send, this.#Failure, stores, restaurant, user);
   }
 
   /**

@@ -643,6 +643,60 @@ describe('what a user has asked is not done as another one', () => {
     assert.deepEqual([asked().map(({ data }) => data.text), texts(chat)], [['tres'], ['tres (pending)']]);
   });
 
+  test('who comes back may send it again', async () => {
+    await connect('u1', { token: async () => 't' });
+    const chat = client.chat('r1', 'u1');
+    const sent = chat.send('uno');
+    await rest();
+    client.signOut();
+    await assert.rejects(sent.done, { code: 'signed_out' });
+    last().end();
+    client.authenticate();
+    await advance(1);
+    last().welcome({ user: 'u1' });
+    await rest();
+    assert.deepEqual(texts(chat), ['uno (failed)']);
+    sent.retry();
+    await rest();
+    assert.deepEqual(asked().map(({ messageId }) => messageId), [sent.id]);
+  });
+
+  test('nor may another one send what was dropped', async () => {
+    await connect('u1', { token: async () => 't' });
+    const chat = client.chat('r1', 'u1');
+    const sent = chat.send('uno');
+    await rest();
+    sent.drop();
+    await assert.rejects(sent.done);
+    await change();
+    sent.retry();
+    await assert.rejects(sent.done, { code: 'signed_out' });
+    assert.deepEqual(asked(), []);
+  });
+
+  for (const [what, act, code] of [
+    ['signs out', () => client.signOut(), 'signed_out'],
+    ['closes the client', () => client.close(), 'closed'],
+    ['closes the conversation', (chat) => chat.close(), 'closed'],
+  ]) {
+    test(`what waits until somebody is known ends when one ${what}`, async () => {
+      await connect(null, { token: async () => null });
+      const chat = client.chat('r1');
+      const all = [chat.send('Hola').done, chat.edit('m1', 'x'), chat.remove('m1'), chat.read('p1'), chat.type(), chat.more()];
+      await rest();
+      act(chat);
+      for (const one of all) await assert.rejects(one, { code });
+    });
+  }
+
+  test('what is dropped before anybody is known ends', async () => {
+    await connect(null, { token: async () => null });
+    const sent = client.chat('r1').send('Hola');
+    await rest();
+    sent.drop();
+    await assert.rejects(sent.done, { name: 'AbortError' });
+  });
+
   test('what one has read, another one has not', async () => {
     await connect('u1', { token: async () => 't' });
     const chat = client.chat('r1', 'u1');
