@@ -39,11 +39,6 @@ class Progress:
         # Nobody has to read those that nobody has.
         self.unread: WeakSet[Snapshot] = WeakSet()
 
-    def advance(self, timestamp: int) -> None:
-        """Take note of the time of the record that is processed next (ms since the epoch)."""
-        self.time = timestamp
-        self.reached = max(self.reached, min(timestamp, self.now))
-
     def add_gap(self, topic: str, reason: Unrecoverable) -> None:
         """Note that the log has lost something of a topic, which only those miss who follow it live."""
         if self.live:

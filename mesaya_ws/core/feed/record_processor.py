@@ -78,7 +78,9 @@ class RecordProcessor:
         partition = _partition(topic, number)
         progress, projections = self._progress, self._known.projections
         self._cursor.advance(partition, offset + 1)
-        progress.advance(timestamp)
+        progress.time = timestamp
+        if timestamp > progress.reached:
+            progress.reached = timestamp if timestamp <= progress.now else max(progress.reached, progress.now)
         age = Age.RECENT if progress.live else self._age()
         if self._history is not None:
             self._history.time = timestamp

@@ -73,8 +73,7 @@ class HoldTable:
         self._live = LiveHolds()
         # By hold id, what its first claim came to.
         self._outcomes: dict[str, Outcome] = {}
-        # By hold id, until when it is remembered after it is over, and its place in the order of these; the first ones
-        # are found at once, however many were before them.
+        # By hold id, until when it is remembered after it is over, and its place in their order; swept from the front.
         self._over: OrderedDict[str, tuple[int, int]] = OrderedDict()
         # By the id of a hold that has not been loaded yet, the claims that it has answered.
         self._answers: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@
  *                               └─────▶ failed ─▶ retry           ┘
  *
  * What is on its way comes last, in the order in which it was sent, until the log has it. What is asked is asked in the turn of
- * a user (`turn`), which is aborted when that one has signed out, or is another one; to that one, it is not shown.
+ * a user (`turn`), which is aborted when that one signs out, or another one comes. What one has not sent, the next one is not shown.
  *
  * @module
  */

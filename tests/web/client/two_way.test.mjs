@@ -543,6 +543,12 @@ describe('what a user has asked is not done as another one', () => {
     await rest();
   }
 
+  /** Have u1 connected, and return that guest's conversation. */
+  async function converse() {
+    await connect('u1', { token: async () => 't' });
+    return client.chat('r1', 'u1');
+  }
+
   const asked = () => last().sent.filter(({ type }) => !['auth', 'subscribe', 'unsubscribe', 'ping'].includes(type));
 
   for (const [what, isConnected] of [['while there is no connection', false], ['without an answer yet', true]]) {
@@ -623,8 +629,7 @@ describe('what a user has asked is not done as another one', () => {
   });
 
   test('what one could not send is shown to nobody else, who cannot send it again', async () => {
-    await connect('u1', { token: async () => 't' });
-    const chat = client.chat('r1', 'u1');
+    const chat = await converse();
     await rest();
     const [failed, pending] = [chat.send('uno'), chat.send('dos')];
     await rest();
@@ -644,8 +649,7 @@ describe('what a user has asked is not done as another one', () => {
   });
 
   test('who comes back may send it again', async () => {
-    await connect('u1', { token: async () => 't' });
-    const chat = client.chat('r1', 'u1');
+    const chat = await converse();
     const sent = chat.send('uno');
     await rest();
     client.signOut();
@@ -662,8 +666,7 @@ describe('what a user has asked is not done as another one', () => {
   });
 
   test('nor may another one send what was dropped', async () => {
-    await connect('u1', { token: async () => 't' });
-    const chat = client.chat('r1', 'u1');
+    const chat = await converse();
     const sent = chat.send('uno');
     await rest();
     sent.drop();
@@ -698,8 +701,7 @@ describe('what a user has asked is not done as another one', () => {
   });
 
   test('what one has read, another one has not', async () => {
-    await connect('u1', { token: async () => 't' });
-    const chat = client.chat('r1', 'u1');
+    const chat = await converse();
     await rest();
     for (const user of ['u1', 'u2']) {
       chat.read('p3');
@@ -715,8 +717,7 @@ describe('what a user has asked is not done as another one', () => {
   });
 
   test('older messages are loaded for who asks now', async () => {
-    await connect('u1', { token: async () => 't' });
-    const chat = client.chat('r1', 'u1');
+    const chat = await converse();
     await rest();
     last().answer(CHANNEL, { position: 'p0' });
     last().receive(snapshot([3], { before: 'p3' }));
