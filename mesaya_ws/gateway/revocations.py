@@ -31,7 +31,9 @@ class TokenRevocations:
         self._event_log = event_log
         self._clock = clock
         self._revoked = RevokedTokens(max_age)
-        self._next: dict[Partition, int] = {}
+        # Of each user whose revocation is being appended, the offset last read since that began. What was read before
+        # says nothing: a log that has lost its end, or a topic that was created again, gives out its offsets again.
+        self._waiting: list[tuple[str, dict[Partition, int]]] = []
         self._lags: dict[Source, int] = {}
         self._unread = False
         self._alarm = Alarm(log, "the revocations of tokens cannot be read", "the revocations of tokens are read again")
@@ -74,9 +76,15 @@ class TokenRevocations:
 
     async def _append(self, revocation: Revocation) -> None:
         """Append a revocation, and return when it has been read back."""
-        [place] = await self._event_log.append([revocation_record(revocation)])
-        while self._next.get(Partition(place.topic, place.partition), 0) <= place.offset:
-            await self._has_read.wait()
+        read: dict[Partition, int] = {}
+        waiting = (revocation.user, read)
+        self._waiting.append(waiting)
+        try:
+            [place] = await self._event_log.append([revocation_record(revocation)])
+            while read.get(Partition(place.topic, place.partition), -1) < place.offset:
+                await self._has_read.wait()
+        finally:
+            self._waiting = [other for other in self._waiting if other is not waiting]
 
     async def _deliver(self, event: LogEvent) -> None:
         match event:
@@ -88,11 +96,10 @@ class TokenRevocations:
             case PollResult(batches):
                 for batch in batches:
                     self._take(batch)
-            case TopicRecreated(topic):
-                # What it said stays in force here: nobody has taken that back.
-                self._next = {partition: next_ for partition, next_ in self._next.items() if partition.topic != topic}
-            case Truncated(partition, next_offset):
-                self._next[partition] = min(next_offset, self._next.get(partition, next_offset))
+            case TopicRecreated() | Truncated():
+                # What is gone stays in force here: nobody has taken that back.
+                for _, read in self._waiting:
+                    read.clear()
         # Of a part that cannot be read, no record counts as one to come.
         if isinstance(event, LogMetadata | Records | PollResult) and not any(self._lags.values()) and not self._unread:
             self.ready.set()
@@ -111,7 +118,6 @@ class TokenRevocations:
 
     def _take(self, batch: Records) -> None:
         for record in batch.records:
-            self._next[Partition(record.topic, record.partition)] = record.offset + 1
             self._note(record)
         self._lags[batch.source] = batch.lag
 
@@ -120,5 +126,8 @@ class TokenRevocations:
         if revocation is not None:
             self._revoked.put(revocation, record.timestamp, self._clock())
             self.on_revoked(revocation)
+            for user, read in self._waiting:
+                if user == revocation.user:
+                    read[Partition(record.topic, record.partition)] = record.offset
         elif record.value is not None:
             log.warning("a record of the revocations' topic cannot be understood", offset=record.offset)
