@@ -10,17 +10,18 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
 from mesaya_ws.core.log.events import LogEvent, LogMetadata, Records
 from mesaya_ws.core.log.interface import EventLog, RecordRejectedError
-from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange, Partition, Record
+from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.environment import load_settings
-from mesaya_ws.gateway import serve
+from mesaya_ws.gateway.serve import serve
 from mesaya_ws.runtime import logs
 from mesaya_ws.settings import Settings
 
@@ -37,7 +38,6 @@ class LineLog:
 
     async def follow(self, deliver: Callable[[LogEvent], Awaitable[None]], *_: object) -> None:
         """Hand over what comes, in its order, whatever the place to start from: nothing is held, or paused."""
-        await deliver(LogMetadata(await self.extents(), {None: 0}))
 
         async def feed(stream: trio.SocketStream) -> None:
             rest = b""
@@ -49,7 +49,10 @@ class LineLog:
                     lag = len(lines) - first - len(batch)
                     await deliver(Records(None, [self._record(line, timestamp) for line in batch], lag))
 
-        await trio.serve_tcp(feed, PORT, host="127.0.0.1")
+        listeners = await trio.open_tcp_listeners(PORT, host="127.0.0.1")
+        # The gateway is ready then, and may be fed.
+        await deliver(LogMetadata(await self.extents(), {None: 0}))
+        await trio.serve_listeners(feed, listeners)
 
     def _record(self, line: bytes, timestamp: int) -> Record:
         name, _, value = line.partition(b"\t")
@@ -68,6 +71,10 @@ class LineLog:
         """Hold nothing."""
         return {Partition(topic, 0): OffsetRange(0, 0, "line") for topic in TOPICS}
 
+    async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
+        """Lose nothing."""
+        return set()
+
 
 @asynccontextmanager
 async def open_line_log(_: Settings) -> AsyncIterator[EventLog]:
@@ -75,7 +82,6 @@ async def open_line_log(_: Settings) -> AsyncIterator[EventLog]:
     yield LineLog()
 
 
-serve.open_event_log = open_line_log
 settings = load_settings(os.environ)
 logs.configure(settings.log_level, settings.log_format)
-trio.run(serve.serve, settings)
+trio.run(partial(serve, settings, open_log=open_line_log))
