@@ -3,9 +3,8 @@
 It is the same session as on a WebSocket, with the same rules, rights and bounds; only what is written differs.
 """
 
-import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import count
 from random import randint
@@ -26,13 +25,14 @@ from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes, http_errors
 from mesaya_ws.core.wire.codes import CloseCode, ErrorCode
-from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES
+from mesaya_ws.core.wire.event_stream import COMMENT
 from mesaya_ws.core.wire.http_errors import HttpError
 from mesaya_ws.runtime.logs import bind_context, bound_in_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.errors import ApiError
 from mesaya_ws.server.http.event_client import EventClient
+from mesaya_ws.server.http.event_request import JSON, STREAM, EventRequest, read_event_request, read_wait
 from mesaya_ws.server.http.request import check_host
 from mesaya_ws.settings import Settings
 
@@ -44,19 +44,11 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-STREAM = "text/event-stream"
-JSON = "application/json"
-
 RETRY_MS = (1000, 4000)
 """Milliseconds after which a browser comes back, at random: so not all at once."""
 
 MOST_PAGE_MESSAGES = 500
 """Messages of one page; and a few more, which lie in the log together."""
-
-LONGEST_WAIT = 30.0
-"""Seconds that a page may be waited for: proxies give up what is silent for longer."""
-
-_NO_WEIGHT = re.compile(r"q=0(?:\.0{0,3})?")
 
 _REFUSALS: dict[ErrorCode | CloseCode, HttpError] = {
     codes.BAD_CHANNEL: http_errors.BAD_CHANNEL,
@@ -85,30 +77,15 @@ class EventServer:
 
     async def _answer(self, request: Request) -> Response:
         identity = await self._identify(request)
-        channels = list(dict.fromkeys(request.query_params.getlist("channel")))
-        if not channels:
-            raise ApiError(http_errors.BAD_CHANNEL, "Name one channel at least: /events?channel=…&channel=…")
-        since = request.headers.get("last-event-id") or request.query_params.get("since") or None
-        if since is not None and len(since) > MOST_ID_BYTES:
-            raise ApiError(http_errors.BAD_CHANNEL, f"An id has at most {MOST_ID_BYTES} characters.")
+        asked = read_event_request(request, identity)
         if self.status.draining:
             raise ApiError(http_errors.DRAINING, "This instance is going away; connect again.", Retry_After="1")
-        wants_page = _wants_page(request.headers.get("accept", ""))
-        wanted = {
-            name for name in ("snapshot", "partial", "presence") if request.query_params.get(name) in ("1", "true")
-        }
-        asked = _Asked(
-            channels,
-            since,
-            identity,
-            snapshot="snapshot" in wanted,
-            partial="partial" in wanted,
-            presence="presence" in wanted and not wants_page,
-        )
-        wait = _wait(request) if wants_page else 0.0
+        wait = read_wait(request) if asked.wants_page else 0.0
         if request.method == "HEAD":
-            return self._head(asked, wants_page=wants_page)
-        return await self._page(asked, wait if since is not None else 0.0) if wants_page else _Stream(self, asked)
+            return self._head(asked)
+        if not asked.wants_page:
+            return _Stream(self, asked)
+        return await self._page(asked, wait if asked.since is not None else 0.0)
 
     async def _identify(self, request: Request) -> Identity | None:
         """Return who the client is, by its token. Raises `ApiError` for one that names nobody."""
@@ -131,7 +108,7 @@ class EventServer:
         return caller
 
     @contextmanager
-    def client(self, asked: "_Asked", *, ends_when_full: bool) -> "Iterator[EventClient]":
+    def client(self, asked: EventRequest) -> "Iterator[EventClient]":
         """Serve a client for as long as the context lasts. Raises `ApiError` when it cannot have what it asks for."""
         settings = self.settings
         id = f"{self._instance}-e{next(self._serial):x}"
@@ -144,7 +121,7 @@ class EventServer:
             most_messages=settings.send_queue_messages,
             most_bytes=settings.send_queue_bytes,
             write_timeout=settings.ping_timeout,
-            ends_when_full=ends_when_full,
+            ends_when_full=asked.wants_page,
             address=bound_in_context("address"),
             opened_at=trio.current_time(),
         )
@@ -155,7 +132,7 @@ class EventServer:
             if refused is not None:
                 self.metrics.violations["connections_per_user"] += 1
             else:
-                if not ends_when_full:
+                if not asked.wants_page:
                     client.greet()
                 refused = client.subscribe(partial=asked.partial, presence=asked.presence)
             if refused is not None:
@@ -169,38 +146,24 @@ class EventServer:
             self.registry.remove(client)
             self.metrics.event_clients_open -= 1
 
-    def _head(self, asked: "_Asked", *, wants_page: bool) -> Response:
+    def _head(self, asked: EventRequest) -> Response:
         """Return the head of what GET would be answered: who may not see a channel is not told otherwise here."""
-        with self.client(asked, ends_when_full=wants_page):
-            answer = Response(headers=_headers(JSON if wants_page else STREAM))
+        with self.client(asked):
+            answer = Response(headers=_headers(JSON if asked.wants_page else STREAM))
         del answer.headers["content-length"]  # GET has another one, or none
         return answer
 
-    async def _page(self, asked: "_Asked", wait: float) -> Response:
-        with self.client(asked, ends_when_full=True) as client:
+    async def _page(self, asked: EventRequest, wait: float) -> Response:
+        with self.client(asked) as client:
             page = await client.page(wait, MOST_PAGE_MESSAGES)
         events = [orjson.Fragment(event) for event in page.events]
         return Response(orjson.dumps({"events": events, "position": page.id}), headers=_headers(JSON))
 
 
-@frozen
-class _Asked:
-    """What a request asks for."""
-
-    channels: Sequence[str]
-    since: str | None
-    identity: Identity | None
-    snapshot: bool
-    partial: bool
-    """Whether to show what may be shown, and to say so of the rest, instead of refusing all."""
-    presence: bool
-    """Whether to show who is on the channels; not on a page, which would not wait for anything else then."""
-
-
 class _Stream(Response):
     """An answer that goes on until its client leaves, or is closed."""
 
-    def __init__(self, server: EventServer, asked: _Asked) -> None:
+    def __init__(self, server: EventServer, asked: EventRequest) -> None:
         super().__init__(headers=_headers(STREAM))
         del self.headers["content-length"]
         self._server = server
@@ -208,7 +171,7 @@ class _Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; see ASGI's specification."""
-        with self._server.client(self._asked, ends_when_full=False) as client:
+        with self._server.client(self._asked) as client:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
 
             async def write(text: bytes) -> None:
@@ -229,29 +192,6 @@ def _headers(media_type: str) -> dict[str, str]:
         "X-Accel-Buffering": "no",
         "Vary": "Accept, Authorization, Last-Event-ID",
     }
-
-
-def _wants_page(accept: str) -> bool:
-    """Return whether JSON is preferred: it is named, and the stream is not (RFC 9110, 12.5.1).
-
-    Of what has a weight, only whether it is 0 counts: that is not acceptable.
-    """
-    named = set()
-    for part in accept.lower().split(","):
-        media_type, *parameters = (each.strip() for each in part.split(";"))
-        if not any(_NO_WEIGHT.fullmatch(each) for each in parameters):
-            named.add(media_type)
-    return JSON in named and STREAM not in named
-
-
-def _wait(request: Request) -> float:
-    try:
-        wait = float(request.query_params.get("wait", "0"))
-    except ValueError:
-        wait = -1.0
-    if not 0 <= wait <= LONGEST_WAIT:
-        raise ApiError(http_errors.BAD_CHANNEL, f"`wait` is in seconds, from 0 to {LONGEST_WAIT:.0f}.")
-    return wait
 
 
 def _sentence(refused: ErrorCode | CloseCode, error: HttpError) -> str:
