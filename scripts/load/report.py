@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from load.histogram import Histogram
+from load.observer import Watcher
 from load.plan import Plan
 from load.result import Result
-from load.run import Watcher
 from load.totals import Totals
 
 PERCENTILES = (50, 90, 99)

@@ -2,29 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from load.clocks import Clocks, read_clocks
 from load.feed import Feed
+from load.observer import Observer, Watcher
 from load.plan import Plan
 from load.process import Observed
 from load.processes import Processes, RunError, starting
-from load.received import Finished
 from load.result import Result
-from load.totals import Totals
-
-FIRST_TIMEOUT = 10.0
-"""Seconds until at least one client has come; where nobody gets in, nobody waits long for that."""
-
-CONNECT_TIMEOUT = 60.0
-"""Seconds without another client that has come, after which those that are missing are given up."""
-
-DRAIN_TIMEOUT = 12
-"""Samples of each swarm without another delivery, 3 s, after which what is missing counts as lost.
-
-Who is too busy with what has come to report it takes no sample meanwhile.
-"""
 
 SETTLED_AFTER = 15.0
 """Seconds in which all clients have been given tokens that end soon."""
@@ -34,12 +21,6 @@ WARNED_BEFORE, MINUTE = 90.0, 60.0
 
 LEEWAY = 10.0
 """Seconds after the last end within which the service has ended what was not renewed: JWT_LEEWAY, and some."""
-
-LOOK = 0.1
-"""Seconds between two samples of what the processes have seen, at most."""
-
-Watcher = Callable[[str, Totals], None]
-"""Is shown the name of the phase, and the totals, several times a second."""
 
 
 class Run:
@@ -53,23 +34,23 @@ class Run:
         watcher: Watcher,
         company: Sequence[Observed] = (),
     ) -> None:
-        self.totals = Totals()
         self._plan = plan
         self._processes = processes
         self._server = server
-        self._watcher = watcher
+        self._observer = Observer(plan, processes, watcher)
+        self.totals = self._observer.totals
         self._company = company
 
     def execute(self) -> Result:
         """Go through all phases."""
         plan, totals = self._plan, self.totals
         self._processes.wait_for_feed()
-        while len(totals.cpu) < plan.processes:
-            self._look("starting")
+        self._observer.wait_for_start()
         memory, begun = self._memory(), self._clocks()
-        came = self._connect()
+        self._processes.order("connect")
+        came = self._observer.wait_for_clients()
         opened = self._clocks()
-        self._pass("connected", 1.0)
+        self._observer.wait("connected", 1.0)
         memory, subscribed = self._memory() - memory, totals.open_now
 
         deliveries = totals.deliveries
@@ -87,10 +68,10 @@ class Run:
         events, feed_cpu = self._processes.stop_feed()
         fed_for, fed = time.time() - start.at, plan.fed(plan.fed_before + events)
         expected = self._expected(fed)
-        self._drain(expected)
+        self._observer.drain(expected)
         end, writes = self._clocks(), self._writes() - writes
         done, used, took = totals.deliveries - deliveries, end.server - start.server, end.at - start.at
-        lost, late = self._finish(fed)
+        lost, late = self._observer.finish(fed)
         # Where nothing is fed, it is their coming that is measured.
         shares = end.since(start) if plan.feeds or plan.watch else opened.since(begun)
         return Result(
@@ -146,22 +127,6 @@ class Run:
             moments=totals.moments,
         )
 
-    def _connect(self) -> float:
-        """Let all come; return when the last of them had come."""
-        plan, totals = self._plan, self.totals
-        self._processes.order("connect")
-        came = time.time()
-        patience = came + FIRST_TIMEOUT
-        while totals.open_now < plan.present and time.time() < patience:
-            seen = totals.connected
-            self._look("connecting")
-            if totals.connected > seen:
-                came, patience = time.time(), time.time() + CONNECT_TIMEOUT
-        if not totals.open_now:
-            why = ", ".join(totals.failures) or "there was no answer"
-            raise RunError(f"No client could subscribe at ws://{plan.host}:{plan.port}{plan.path}: {why}.")
-        return came
-
     def _pile_up(self) -> None:
         """Have all events fed while the server stands still, and let it go on."""
         if self._server is None:
@@ -169,49 +134,49 @@ class Run:
         with self._server.standing_still():
             self._processes.start_feed()
             while not self._processes.has_fed:
-                self._look("piling up")
+                self._observer.look("piling up")
 
     def _disturb(self) -> float | None:
         """Let the run last, with what is to happen in it; return how long a storm took."""
         plan, totals = self._plan, self.totals
         if plan.cut_every:
             self._processes.order("start_cutting")
-            self._pass("cutting", plan.duration)
+            self._observer.wait("cutting", plan.duration)
             self._processes.order("stop_cutting")
-            self._until_all_are_back("coming back")
+            self._observer.wait_for_return("coming back")
             return None
         if plan.expiring:
             self._let_tokens_end()
             return None
         if not plan.storm:
-            self._pass("feeding", plan.duration)
+            self._observer.wait("feeding", plan.duration)
             return None
-        self._pass("before the storm", plan.duration / 3)
+        self._observer.wait("before the storm", plan.duration / 3)
         self._processes.order("cut_all")
-        self._pass("away", plan.away)
+        self._observer.wait("away", plan.away)
         began, totals.part = time.time(), "storm"
         self._processes.order("come_back")
-        self._until_all_are_back("storm")
+        self._observer.wait_for_return("storm")
         took, totals.part = time.time() - began, "replaying"
         answered = totals.open_now >= plan.connections
-        self._until_all_have_caught_up("replaying")
+        self._observer.wait_for_replays("replaying")
         totals.part = None
-        self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - (time.time() - began)))
+        self._observer.wait("after the storm", max(0.0, plan.duration * 2 / 3 - (time.time() - began)))
         return took if answered else None
 
     def _let_tokens_end(self) -> None:
         """Have all tokens end within one minute; before it, the clients are warned, and renew them."""
         plan, totals = self._plan, self.totals
-        self._pass("settling", 1.0)
+        self._observer.wait("settling", 1.0)
         totals.part = "calm"
-        self._pass("calm", plan.duration)
+        self._observer.wait("calm", plan.duration)
         totals.part = None
         first = time.time() + SETTLED_AFTER + WARNED_BEFORE
         self._processes.order("let_tokens_end", first, first + MINUTE)
-        self._pass("shorter tokens", SETTLED_AFTER)
+        self._observer.wait("shorter tokens", SETTLED_AFTER)
         totals.part = "expiring"
-        self._pass("renewing", first - time.time())
-        self._pass("expiring", MINUTE + LEEWAY)
+        self._observer.wait("renewing", first - time.time())
+        self._observer.wait("expiring", MINUTE + LEEWAY)
         totals.part = None
 
     def _stop_some(self) -> float | None:
@@ -224,63 +189,18 @@ class Run:
         for part in ("calm", "stopped"):
             if part == "stopped":
                 self._processes.order("stop_reading")
-            self._pass("settling", 1.0)
+            self._observer.wait("settling", 1.0)
             totals.part = part
-            self._pass(part, max(0.0, plan.duration / 2 - 1.0))
+            self._observer.wait(part, max(0.0, plan.duration / 2 - 1.0))
             totals.part = None
             memory.append(self._memory())
         before, between, after = memory
         return (after - between - (between - before)) / plan.stopped if before else None
 
-    def _until_all_are_back(self, phase: str) -> None:
-        patience = time.time() + CONNECT_TIMEOUT
-        while self.totals.open_now < self._plan.connections and time.time() < patience:
-            self._look(phase)
-
-    def _until_all_have_caught_up(self, phase: str) -> None:
-        totals = self.totals
-        replayed, patience = totals.replayed, time.time() + CONNECT_TIMEOUT
-        while totals.behind_now and time.time() < patience:
-            self._look(phase)
-            if totals.replayed > replayed:
-                replayed, patience = totals.replayed, time.time() + CONNECT_TIMEOUT
-
-    def _drain(self, expected: int) -> None:
-        """Wait for what is still under way."""
-        totals = self.totals
-        silent, seen = 0, totals.deliveries
-        while totals.deliveries < expected and silent < DRAIN_TIMEOUT * self._plan.processes:
-            silent += self._look("draining")
-            if totals.deliveries > seen:
-                silent, seen = 0, totals.deliveries
-
     def _expected(self, fed: list[int]) -> int:
         """Return how many deliveries there must be, if all came of all that was fed."""
         plan = self._plan
         return sum(fed[number % plan.channels] + 1 - plan.place(number).next for number in range(plan.connections))
-
-    def _finish(self, fed: list[int]) -> tuple[int, int]:
-        lost = late = 0
-        for index, message in self._processes.finish(fed):
-            if isinstance(message, Finished):
-                lost += message.lost
-                late += message.late
-            else:
-                self.totals.add(index, message)
-        return lost, late
-
-    def _pass(self, phase: str, seconds: float) -> None:
-        until = time.time() + seconds
-        while time.time() < until:
-            self._look(phase)
-
-    def _look(self, phase: str) -> int:
-        """Take the samples that have come, and show the totals; return how many there were."""
-        samples = list(self._processes.samples(LOOK))
-        for index, sample in samples:
-            self.totals.add(index, sample)
-        self._watcher(phase, self.totals)
-        return len(samples)
 
     def _memory(self) -> int:
         return self._server.memory() if self._server else 0
