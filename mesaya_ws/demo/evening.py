@@ -29,7 +29,8 @@ from mesaya_ws.core.platform.envelope import Event, platform_time
 from mesaya_ws.demo.adopted import OPEN, Adopted
 from mesaya_ws.demo.records import Fields, fixed_id, new_id, record
 from mesaya_ws.demo.texts import ANNOUNCEMENTS, CHATS, COMMENTS
-from mesaya_ws.demo.town import Table, Town, table_record
+from mesaya_ws.demo.town import Table, Town
+from mesaya_ws.demo.town_records import table_record, town_records
 
 CHATTING = 0.15
 """How often a guest who is not seated yet asks something, at each step of the stay."""
@@ -85,7 +86,7 @@ class Evening:
     def beginning(self, now: int) -> Iterator[NewRecord]:
         """Yield what the log lacks for an evening to begin."""
         adopted, self._adopted = self._adopted, Adopted(frozenset(self._tables))
-        yield from self._town.records(now, frozenset(adopted.known))
+        yield from town_records(self._town, now, frozenset(adopted.known))
 
     def step(self, now: int) -> NewRecord:
         """Return what happens next, at the time `now` in ms since the epoch."""

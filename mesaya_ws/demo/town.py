@@ -1,27 +1,21 @@
-"""What stands in the demo from its beginning: users, restaurants, their plans and menus; the same for the same seed."""
+"""What stands in the demo from its beginning: users, and restaurants with their plans; the same for the same seed."""
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any
 
 from attrs import frozen
 
-from mesaya_ws.core.log.records import NewRecord
-from mesaya_ws.core.platform.envelope import platform_time
-from mesaya_ws.demo.records import fixed_id, record, sign_up
-from mesaya_ws.demo.texts import FIRST_NAMES, LAST_NAMES, MENUS, RESTAURANTS, SECTIONS
+from mesaya_ws.demo.records import fixed_id
+from mesaya_ws.demo.texts import FIRST_NAMES, LAST_NAMES, RESTAURANTS, SECTIONS
 
 GUESTS = 60
 MAX_RESTAURANTS = 50
-BUILT = "2026-01-12T14:00:00.000Z"
-"""Since when all that stands has stood, whenever the demo is run."""
+DEPTH = 80
+"""Of a table, in the measure of the plan."""
 
 _TABLES_IN_A_ROW = 4
-_DEPTH = 80
-"""Of a table, in the measure of the plan."""
 _LARGE = 6
 """For so many, a table is one and a half times as wide."""
-_DAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 
 
 @frozen
@@ -50,6 +44,11 @@ class Table:
     capacity: int
     x: int
     y: int
+
+    @property
+    def width(self) -> int:
+        """How wide it is, in the measure of the plan."""
+        return _width(self.capacity)
 
 
 @frozen
@@ -88,26 +87,6 @@ class Town:
     seed: int
     restaurants: tuple[Restaurant, ...]
     guests: tuple[User, ...]
-
-    def records(self, now: int, known: frozenset[str] = frozenset()) -> Iterator[NewRecord]:
-        """Yield what must be in the log before an evening begins, parents first, without the ids that are `known`."""
-        owners = (restaurant.owner for restaurant in self.restaurants)
-        for user in (*owners, *self.guests):
-            if user.id not in known:
-                correlation = fixed_id(self.seed, "correlation", user.id)
-                yield sign_up(user.id, user.first_name, user.last_name, user.role, now, correlation)
-        for restaurant in self.restaurants:
-            if restaurant.id not in known:
-                yield _restaurant_record(self.seed, restaurant, now)
-            for section in restaurant.sections:
-                if section.id not in known:
-                    yield _section_record(restaurant, section, now)
-                for table in section.tables:
-                    if table.id not in known:
-                        yield table_record(self.seed, table, "created", "AVAILABLE", now)
-            for number, menu in enumerate(MENUS):
-                if (menu_id := fixed_id(self.seed, restaurant.number, "menu", number)) not in known:
-                    yield _menu_record(self.seed, restaurant, menu_id, menu, number, now)
 
 
 def build_town(seed: int, restaurants: int) -> Town:
@@ -150,117 +129,11 @@ def _tables(
         in_row = min(_TABLES_IN_A_ROW, count - row * _TABLES_IN_A_ROW)
         id = fixed_id(seed, section, "table", place)
         capacity = random.choice((2, 2, 4, 4, 4, 6))
-        x = round(width * (column + 0.5) / in_row - _side(capacity) / 2)
-        y = round(height * (row + 0.5) / rows - _DEPTH / 2)
+        x = round(width * (column + 0.5) / in_row - _width(capacity) / 2)
+        y = round(height * (row + 0.5) / rows - DEPTH / 2)
         yield Table(id, section, restaurant, first + place, capacity, x, y)
 
 
-def _side(capacity: int) -> int:
+def _width(capacity: int) -> int:
     """Return how wide a table is for so many."""
-    return _DEPTH if capacity < _LARGE else _DEPTH * 3 // 2
-
-
-def _times(now: int) -> dict[str, str]:
-    return {"createdAt": BUILT, "updatedAt": platform_time(now)}
-
-
-def _restaurant_record(seed: int, restaurant: Restaurant, now: int) -> NewRecord:
-    _, description, city, province, address = RESTAURANTS[restaurant.kind]
-    data = {
-        "id": restaurant.id,
-        "name": restaurant.name,
-        "description": description,
-        "location": {
-            "label": f"{address}, {city}, EC",
-            "address": address,
-            "city": city,
-            "province": province,
-            "country": "EC",
-            "latitude": None,
-            "longitude": None,
-            "placeId": None,
-        },
-        "openTime": "10:00",
-        "closeTime": "23:30",
-        "daysOpen": _DAYS,
-        "totalCapacity": sum(table.capacity for table in restaurant.tables),
-        "subscriptionId": fixed_id(seed, "subscription", restaurant.number),
-        "imageId": None,
-        "status": "ACTIVE",
-        "adminNote": None,
-        "active": True,
-        "ownerId": restaurant.owner.id,
-        **_times(now),
-        "sections": [],
-    }
-    return record("restaurants", "created", restaurant.id, data, now, user=restaurant.owner.id)
-
-
-def _section_record(restaurant: Restaurant, section: Section, now: int) -> NewRecord:
-    data = {
-        "id": section.id,
-        "restaurantId": restaurant.id,
-        "name": section.name,
-        "description": section.description,
-        "width": section.width,
-        "height": section.height,
-        "posX": 0,
-        "posY": 0,
-        "status": "ACTIVE",
-        "layoutMetadata": {"layoutId": None, "orientation": "LANDSCAPE", "zIndex": 0, "notes": None},
-        "createdAt": platform_time(now),  # of a section, the backend says the time of the event in both
-        "updatedAt": platform_time(now),
-    }
-    return record("sections", "created", section.id, data, now)
-
-
-def table_record(seed: int, table: Table, what: str, status: str, now: int) -> NewRecord:
-    """Return a record that shows a table with this status."""
-    data = {
-        "id": table.id,
-        "sectionId": table.section,
-        "number": table.number,
-        "capacity": table.capacity,
-        "posX": table.x,
-        "posY": table.y,
-        "width": _side(table.capacity),
-        "height": _DEPTH,
-        "tableImageId": fixed_id(seed, "image of tables"),
-        "chairImageId": fixed_id(seed, "image of chairs"),
-        "status": status,
-        "isAvailable": status == "AVAILABLE",
-        **_times(now),
-    }
-    return record("tables", what, table.id, data, now)
-
-
-def _menu_record(seed: int, restaurant: Restaurant, id: str, menu: Any, number: int, now: int) -> NewRecord:
-    title, description, dishes = menu
-    category = fixed_id(seed, "category", number)
-    shown = [
-        {
-            "dishId": fixed_id(seed, id, "dish", place),
-            "restaurantId": restaurant.id,
-            "name": name,
-            "description": text,
-            "price": price,
-            "menuId": id,
-            "categoryId": category,
-            "categoryName": title,
-            "categoryDescription": None,
-            "categoryOrder": number,
-            **_times(now),
-        }
-        for place, (name, text, price) in enumerate(dishes)
-    ]
-    data = {
-        "menuId": id,
-        "restaurantId": restaurant.id,
-        "name": title,
-        "description": description,
-        "price": round(sum(price for _, _, price in dishes), 2),
-        "imageId": None,
-        "dishes": shown,
-        **_times(now),
-    }
-    return record("menus", "created", id, data, now, subtype="menu")
+    return DEPTH if capacity < _LARGE else DEPTH * 3 // 2

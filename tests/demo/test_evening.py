@@ -14,6 +14,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.demo.adopted import DOMAINS
 from mesaya_ws.demo.evening import Evening
 from mesaya_ws.demo.town import build_town
+from mesaya_ws.demo.town_records import table_record
 
 NOON = 1_800_000_000_000
 SECOND = 1000
@@ -188,9 +189,6 @@ def test_a_table_that_was_left_occupied_is_freed():
     played = Played()
     played.begin()
     table = played.town.restaurants[0].tables[0]
-    evening = Evening(played.town)
-    from mesaya_ws.demo.town import table_record
-
     played.append(table_record(1, table, "updated", "OCCUPIED", NOON))
     evening = played.begin()
     played.play(evening, 10)
