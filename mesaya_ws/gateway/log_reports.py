@@ -20,7 +20,7 @@ from mesaya_ws.core.log.events import (
 )
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.log.trouble import NAMED, Hindrance, Trouble, lasting, of_kind
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.runtime.clocks import now_ms

@@ -8,7 +8,8 @@ import pytest
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.envelope import Disposition, Event, decode
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import Event, decode
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.demo.adopted import DOMAINS

@@ -7,7 +7,7 @@ import pytest
 from mesaya_ws.core.log.events import Available, LogMetadata, PollResult, Records, Unavailable
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.gateway.log_reports import LogReports, report_outcome
 from mesaya_ws.runtime.log_limiter import LogLimiter

@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.interactions.acknowledgements import Ack, Open, Remind, ack_record, read_ack_record
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.interface import LogUnavailableError
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.gateway.proposals import SET_AT_ONCE

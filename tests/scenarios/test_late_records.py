@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from tests.support.log import Platform, event

@@ -17,8 +17,9 @@ from mesaya_ws.core.interactions.acknowledgements import AckRecord
 from mesaya_ws.core.interactions.chat_records import ChatRecord
 from mesaya_ws.core.interactions.hold_records import HoldRecord
 from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Decoded, Disposition, Event, Interaction, Rejected, decode
+from mesaya_ws.core.platform.envelope import Decoded, Event, Interaction, Rejected, decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
 

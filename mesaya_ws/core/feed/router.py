@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from mesaya_ws.core.interactions.acknowledgements import AckRecord
 from mesaya_ws.core.interactions.chat_records import ChatRecord
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entities import IMAGED
 from mesaya_ws.core.platform.envelope import (
     AUTH,
     FOUND,
     Decoded,
-    Disposition,
     Event,
     Interaction,
     Rejected,

@@ -5,8 +5,8 @@ from typing import NamedTuple, TypeVar
 
 from attrs import define
 
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Disposition
 
 PARTS_AT_ONCE = 200
 """How many parts of something, or messages of one record, are worked on in one go: 2 ms, at most."""

@@ -2,8 +2,9 @@
 
 from mesaya_ws.core.access.channels import restaurant_channel
 from mesaya_ws.core.interactions.acknowledgements import Ack, AckRecord, News, Remind
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Disposition, Interaction, platform_time
+from mesaya_ws.core.platform.envelope import Interaction, platform_time
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 

@@ -12,8 +12,9 @@ import orjson
 
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.change import After, Before
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entities import ENTITIES
-from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event
+from mesaya_ws.core.platform.envelope import FOUND, Event
 from mesaya_ws.core.platform.fields import DROPPED
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections

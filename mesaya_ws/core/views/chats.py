@@ -30,8 +30,9 @@ from mesaya_ws.core.interactions.chat_records import (
 from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Disposition, Interaction, platform_time
+from mesaya_ws.core.platform.envelope import Interaction, platform_time
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.chat_redactions import DELETED_USER, deletion, erasure

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from mesaya_ws.core.access.channels import Channel, restaurant_channel
 from mesaya_ws.core.platform.change import After, Before
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Disposition, Event
+from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps, at_once, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import ChannelState, Contents, View, read_under

@@ -5,8 +5,9 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from mesaya_ws.core.access.channels import restaurant_channel
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.entities import ENTITIES
-from mesaya_ws.core.platform.envelope import Disposition, Event
+from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Steps
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import Contents, Derived, read_under

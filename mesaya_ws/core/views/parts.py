@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from mesaya_ws.core.access.channels import restaurant_channel
 from mesaya_ws.core.platform.change import After, Before
-from mesaya_ws.core.platform.envelope import Disposition, Event
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 

@@ -14,7 +14,8 @@ from mesaya_ws.core.interactions.chat_records import ConversationKey, Deleted, S
 from mesaya_ws.core.interactions.hold_records import Claim, hold_record
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.envelope import Disposition, decode
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.core.platform.projections import Projections

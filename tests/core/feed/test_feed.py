@@ -22,8 +22,8 @@ from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Truncated
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE
-from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable

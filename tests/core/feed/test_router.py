@@ -1,7 +1,8 @@
 import pytest
 
 from mesaya_ws.core.feed.router import process
-from mesaya_ws.core.platform.envelope import Disposition, Rejected
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import Rejected
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from tests.steps import calls
 from tests.support.log import TIME, user

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Record, TooLarge
-from mesaya_ws.core.platform.envelope import Disposition, Event, Rejected, decode, platform_time
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import Event, Rejected, decode, platform_time
 from mesaya_ws.core.platform.fields import MAX_NAMES
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.core.wire.json_text import MAX_NODES, nodes

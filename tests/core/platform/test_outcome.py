@@ -1,4 +1,4 @@
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 
 MESSAGE = Message("global:announcements", "announcement.created", "", {})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
 from mesaya_ws.core.log.records import OffsetRange, Partition
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.reparenting import AT_ONCE, Reparentings

@@ -9,7 +9,8 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
-from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event, decode
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import FOUND, Event, decode
 from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of

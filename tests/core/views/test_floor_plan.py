@@ -1,4 +1,4 @@
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 from mesaya_ws.core.platform.outcome import Message
 from tests.support.log import TIME
 

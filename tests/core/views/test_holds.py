@@ -8,7 +8,8 @@ from mesaya_ws.core.feed.snapshot import state, view_of
 from mesaya_ws.core.interactions.hold_records import Attach, Claim, Convert, Expire, Release, Slot, hold_record
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.envelope import Disposition, decode
+from mesaya_ws.core.platform.disposition import Disposition
+from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.projection_rows import load_row, rows_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import SnapshotRules

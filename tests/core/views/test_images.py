@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.disposition import Disposition
 
 INFO, THERE = "restaurant:R:info", "restaurant:R2:info"
 
