@@ -10,7 +10,7 @@ from mesaya_ws.core.log.interface import EventLog, Paused, nothing_is_paused
 from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.kafka.diagnosis import capture_client_logs
 from mesaya_ws.eventlog.kafka.driver.clients import Options, connection_options
-from mesaya_ws.eventlog.kafka.driver.consumer import reuse_fetch_partitions
+from mesaya_ws.eventlog.kafka.driver.fetch_requests import reuse_fetch_partitions
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader

@@ -20,7 +20,7 @@ from kafka.protocol.consumer import FetchRequest
 from mesaya_ws.eventlog.kafka.driver import RELEASE, check_release, connections
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, TlsTransport, UnthreadedLoop
-from mesaya_ws.eventlog.kafka.driver.consumer import _fetch_request
+from mesaya_ws.eventlog.kafka.driver.fetch_requests import fetch_request
 from mesaya_ws.eventlog.kafka.driver.producer import NO_KEY, Keys, end
 from mesaya_ws.settings import Settings, SettingsError
 
@@ -83,7 +83,7 @@ except Exception as error:
 def asked(offset: int) -> tuple[Any, Any]:
     """Return what is asked for from `offset` on, ours and as kafka-python makes it."""
     values = {"partition": 0, "current_leader_epoch": 1, "fetch_offset": offset, "partition_max_bytes": 9}
-    return _fetch_request(**values), FetchRequest.FetchTopic.FetchPartition(**values)
+    return fetch_request(**values), FetchRequest.FetchTopic.FetchPartition(**values)
 
 
 def test_what_a_fetch_asks_is_reused_and_says_what_it_said():

@@ -80,11 +80,9 @@ TEXTS = {
     },
     "consumer": {
         "kafka.cluster.ClusterMetadata.topic_id": "babcdc8ff32f",
-        "kafka.consumer.fetcher.FetchSessionHandler.build_next": "eb0b3b2205b2",
         "kafka.consumer.fetcher.Fetcher._append": "341c09c715c5",
         "kafka.consumer.fetcher.Fetcher._clean_done_fetch_futures": "522c88c9324e",
         "kafka.consumer.fetcher.Fetcher._clear_pending_fetch_request": "5c930b3d7d3f",
-        "kafka.consumer.fetcher.Fetcher._create_fetch_requests": "4399843be7e4",
         "kafka.consumer.fetcher.Fetcher._handle_fetch_response": "8d8210236fb7",
         "kafka.consumer.fetcher.Fetcher._parse_fetched_data": "3cd93b6d3b7b",
         "kafka.consumer.fetcher.Fetcher._send_fetches_async": "a5d605e90e1e",
@@ -98,6 +96,10 @@ TEXTS = {
         "kafka.consumer.subscription_state.SubscriptionState.seek": "403a2cd752e8",
         "kafka.consumer.subscription_state.TopicPartitionState": "8d2e5b91c9d4",
         "kafka.net.selector.NetworkSelector.poll": "7b73b16fc055",
+    },
+    "fetch_requests": {
+        "kafka.consumer.fetcher.FetchSessionHandler.build_next": "eb0b3b2205b2",
+        "kafka.consumer.fetcher.Fetcher._create_fetch_requests": "4399843be7e4",
     },
     "producer": {
         "kafka.producer.kafka.KafkaProducer._serialize": "e20bc6a0a57e",
@@ -164,7 +166,7 @@ METHODS = {
             "take",
         }
     },
-    "consumer": {"kafka.consumer.fetcher": {"_FetchPartition"}},
+    "fetch_requests": {"kafka.consumer.fetcher": {"_FetchPartition"}},
     "producer": {"kafka.Serializer": {"serialize"}},
 }
 """The same for what is in the text of something larger in `TEXTS`, or has none of its own."""

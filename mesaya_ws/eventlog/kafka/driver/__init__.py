@@ -4,7 +4,7 @@ Each change, why, and the tests that show it (in `tests/eventlog`):
 
 - batches: `PartitionRecords` yields records of ours, four times as fast, and odd ones pass: `driver/test_batches`.
 - unpacking: codecs unpack a little at a time; a few kilobytes can stand for gigabytes: `driver/test_batches`.
-- consumer: fetches reuse what they ask of a partition, which was an eighth of their cost: `driver/test_patches`.
+- fetch_requests: fetches reuse what they ask of a partition, an eighth of their cost: `driver/test_patches`.
 - consumer: `_handle_fetch_response` notes ends and errors, for lag without questions: `driver/test_consumer`.
 - consumer: `_clear_pending_fetch_request` and `poll`, to ask again at once, in half the time: `driver/test_consumer`.
 - consumer: `_append` takes few bytes at a time, for large records would hold up the loop: `driver/test_fetching`.

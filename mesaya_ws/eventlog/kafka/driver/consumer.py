@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import suppress
-from functools import lru_cache
 from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.consumer import fetcher as fetching
 from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, RetriableError, for_code
 from kafka.net.compat import KafkaNetClient
 
@@ -41,27 +39,6 @@ _OPTIONS: dict[str, Any] = {
     # Nobody reads them.
     "metrics_enabled": False,
 }
-
-
-class _FetchRequest(fetching._FetchPartition):  # type: ignore[misc]  # kafka-python has no types
-    """What a fetch asks of one partition; equal values are the same object, as `_fetch_request` makes them."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    __hash__ = object.__hash__
-
-
-# kafka-python makes it anew for each partition and fetch, and compares it with the previous one field by field, to ask
-# only for what has changed. With 13 partitions that was an eighth of a fetch's cost.
-_fetch_request = lru_cache(4096)(_FetchRequest)
-
-
-def reuse_fetch_partitions() -> None:
-    """Let all fetches of this process reuse what they ask of a partition. It may be called more than once."""
-    fetching._FetchPartition = _fetch_request
 
 
 class Poison(NamedTuple):
