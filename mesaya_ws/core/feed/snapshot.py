@@ -36,8 +36,8 @@ from mesaya_ws.core.views.notifications import notifications_state
 from mesaya_ws.core.views.reservations import count_coming, reservations_state
 from mesaya_ws.core.views.restaurants import info_state, restaurants_state
 from mesaya_ws.core.views.reviews import review_contents
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import FINAL, FRAGMENT_BYTES, fragment, text_frame
-from mesaya_ws.core.wire.messages import encode
 
 WRITTEN_AT_ONCE = 200
 """How many entities are written down in one go: a millisecond of work, at most."""

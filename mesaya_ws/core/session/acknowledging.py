@@ -10,8 +10,9 @@ from mesaya_ws.core.session.rights import has_right, still_reading
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.views.acknowledgements import acknowledgement_shown
 from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import Acknowledge, MessageError, encode
+from mesaya_ws.core.wire.messages import Acknowledge, MessageError
 
 
 def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:

@@ -32,8 +32,9 @@ from mesaya_ws.core.session.commands import Command, Delay
 from mesaya_ws.core.session.sender_limits import UNANSWERED
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.encoding import encode_with_nulls
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import Block, Delete, Edit, History, Publish, Read, encode_with_nulls
+from mesaya_ws.core.wire.messages import Block, Delete, Edit, History, Publish, Read
 
 MAX_HISTORY = 100
 """Messages that one answer to `history` holds."""

@@ -13,9 +13,10 @@ from mesaya_ws.core.session.participant import chat_error, participant
 from mesaya_ws.core.session.rights import still_reading
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
-from mesaya_ws.core.wire.messages import ChatMessage, MessageError, encode
+from mesaya_ws.core.wire.messages import ChatMessage, MessageError
 
 
 class ChatRequest:

@@ -19,8 +19,8 @@ from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.views.floor_plan import can_conflate
+from mesaya_ws.core.wire.encoding import encode, position_of
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import encode, position_of
 
 SENT_AT_ONCE = 4
 """Pages or small snapshots that a client is sent in one turn: a millisecond or two, however much the kernel takes."""

@@ -15,9 +15,10 @@ from mesaya_ws.core.session.pending_claim import PendingClaim
 from mesaya_ws.core.session.rights import has_right, still_reading
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.encoding import encode_with_nulls
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.identifiers import IDENTIFIER, IDENTIFIER_FORM
-from mesaya_ws.core.wire.messages import Id, MessageError, ReleaseTables, SelectTables, encode_with_nulls
+from mesaya_ws.core.wire.messages import Id, MessageError, ReleaseTables, SelectTables
 
 
 def select_tables(session: Session, message: SelectTables) -> Command | bytes:

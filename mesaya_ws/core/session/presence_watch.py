@@ -19,8 +19,8 @@ from mesaya_ws.core.interactions.presence_pace import FALL, OFTEN, Pace, shown
 from mesaya_ws.core.interactions.presence_records import Level, Viewers, is_conversation
 from mesaya_ws.core.session.deadlines import Deadlines
 from mesaya_ws.core.session.present import Present
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import encode
 
 TICK = 200
 """Milliseconds at whose multiples channels are looked at that have changed: many at once, and not each by itself."""

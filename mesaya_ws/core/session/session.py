@@ -32,8 +32,9 @@ from mesaya_ws.core.session.identities import SessionIdentities, introduction
 from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import Auth, MessageError, encode
+from mesaya_ws.core.wire.messages import Auth, MessageError
 
 Unfinished = Callable[[], Awaitable[None]]
 """The rest of what a message asks for."""

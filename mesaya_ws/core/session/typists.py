@@ -11,8 +11,8 @@ from mesaya_ws.core.interactions.presence import TYPING_FOR
 from mesaya_ws.core.interactions.presence_records import NO_SIDE, Sides
 from mesaya_ws.core.session.deadlines import Deadlines
 from mesaya_ws.core.session.present import Present
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import encode
 
 REST = 1_000
 """Milliseconds between two messages to a conversation; what begins and ends in between is not sent."""

@@ -22,8 +22,8 @@ from mesaya_ws.core.session.handlers import handle
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES, UNREADABLE, Places, event, mark
-from mesaya_ws.core.wire.messages import encode
 from mesaya_ws.server.http.event_queue import EventQueue
 
 COMMENT_INTERVAL = 15.0

@@ -16,7 +16,7 @@ from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
-from mesaya_ws.core.wire.messages import error_frame
+from mesaya_ws.core.wire.encoding import error_frame
 from mesaya_ws.runtime.logs import bind_context, get_logger, level_check
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status

@@ -6,8 +6,8 @@ from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.commands import Command
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import payload_of, text_frame
-from mesaya_ws.core.wire.messages import encode
 from tests.support.instance import (
     CHANNEL,
     NOW,

@@ -10,7 +10,7 @@ from mesaya_ws.core.session import subscription as module
 from mesaya_ws.core.session.history import next_history_request, on_history
 from mesaya_ws.core.session.opening import retry_waiting
 from mesaya_ws.core.session.subscription import TRANSITIONS, InvalidTransitionError, State, Subscription, Wait
-from mesaya_ws.core.wire.messages import position_of
+from mesaya_ws.core.wire.encoding import position_of
 from tests.support.instance import CHANNEL, KEPT, NOW, REVIEWS, KeepingWorld, World, ask, read_on, reviews
 
 ENTER = {

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.event_stream import UNREADABLE, Places, event, mark, payloads
 from mesaya_ws.core.wire.frames import fragment, text_frame
-from mesaya_ws.core.wire.messages import encode
 
 A, B = "restaurant:r1:tables", "global:announcements"
 

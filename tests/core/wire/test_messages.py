@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.wire import codes
-from mesaya_ws.core.wire.messages import LONGEST_ID, MessageError, Ping, Subscribe, Unsubscribe, encode, parse
+from mesaya_ws.core.wire.messages import LONGEST_ID, MessageError, Ping, Subscribe, Unsubscribe, parse
 
 CHANNEL = "restaurant:123:reservations"
 
@@ -110,14 +110,6 @@ def test_any_text_is_understood_or_refused(text):
         assert all(value is None or type(value) in (str, bool, int, float) for value in asdict(message).values())
         return
     assert code in codes.ERROR_CODES
-
-
-def test_answers_leave_out_what_is_not_there():
-    assert orjson.loads(encode("subscribed", channel="c", id=None, recovered=False)) == {
-        "type": "subscribed",
-        "channel": "c",
-        "recovered": False,
-    }
 
 
 def test_an_id_has_a_bound():
