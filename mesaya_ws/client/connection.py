@@ -12,7 +12,6 @@ import orjson
 import trio
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
-from mesaya_ws.client.timings import DEFAULTS
 from mesaya_ws.runtime.exceptions import first
 
 MAX_MESSAGE_SIZE = 2**30
@@ -50,10 +49,10 @@ class NotConnectedError(Exception):
 @asynccontextmanager
 async def open_connection(
     url: str,
-    tls: ssl.SSLContext | None = None,
-    token: str | None = None,
+    tls: ssl.SSLContext | None,
+    token: str | None,
     *,
-    timeout: float = DEFAULTS.connect_timeout,  # noqa: ASYNC109 - not of what is done within the context
+    timeout: float,  # noqa: ASYNC109 - not of what is done within the context
 ) -> AsyncIterator[WebSocketConnection]:
     """Open a WebSocket to the gateway at `url` for the time of the context; it ends without a closing handshake.
 

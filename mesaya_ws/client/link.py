@@ -45,7 +45,7 @@ class Link:
     credentials: Credentials
     notify: Callable[[Notice], None]
     timings: Timings
-    tls: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | None
     _talk: Talk = field(init=False)
     _websocket: WebSocketConnection | None = None
     """The one in use."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 import trio
 from attrs import Factory, define
 
-from mesaya_ws.client.timings import DEFAULTS, Timings
+from mesaya_ws.client.timings import Timings
 from mesaya_ws.core.wire.codes import TOO_OFTEN, UNAVAILABLE
 
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -47,8 +47,8 @@ class Requests:
     """The requests of a session; `send` sends a message if there is a connection."""
 
     send: Send
-    on_begun: Callable[[], None] = lambda: None
-    timings: Timings = DEFAULTS
+    on_begun: Callable[[], None]
+    timings: Timings
     _waiting: dict[str, _Waiting] = Factory(dict)
     _prefix: str = Factory(lambda: uuid4().hex[:8])
     _numbers: "count[int]" = Factory(count)

@@ -25,7 +25,7 @@ class User:
     id: str
     first_name: str
     last_name: str
-    role: str = "USER"
+    role: str
 
     @property
     def name(self) -> str:

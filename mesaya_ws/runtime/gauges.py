@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from time import time
 
-from attrs import Factory, frozen
+from attrs import frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -15,13 +15,8 @@ from mesaya_ws.runtime.readiness import Status
 class Waiting:
     """What waits in the send queues: `bytes` in all, for so many `clients`."""
 
-    bytes: int = 0
-    clients: int = 0
-
-
-def nobody_waits() -> Waiting:
-    """Return what waits without clients: nothing."""
-    return Waiting()
+    bytes: int
+    clients: int
 
 
 @frozen(eq=False)
@@ -32,9 +27,9 @@ class Gauges(Collector):
     status: Status
     limits: Mapping[str, float]
     """The numeric settings in effect, by name."""
-    waiting: Callable[[], Waiting] = nobody_waits
-    log_bytes: Callable[[], int | None] = lambda: None
-    kept: Mapping[str, Callable[[], int]] = Factory(dict)
+    waiting: Callable[[], Waiting]
+    log_bytes: Callable[[], int | None]
+    kept: Mapping[str, Callable[[], int]]
     """Bytes of what is kept for clients that ask for the same, by name."""
 
     def collect(self) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ class AdaptiveBatch:
     A count alone would not do: when the machine, or live delivery, has much to do, so many would still hold it up.
     """
 
-    def __init__(self, most: int, least: int = 1, long_turn: float = LONG_TURN) -> None:
+    def __init__(self, most: int, least: int, long_turn: float) -> None:
         self._most = self._share = most
         self._least = least
         self._long_turn = long_turn

@@ -87,7 +87,7 @@ async def serve_listeners(
     `fairness`, also of `long_turn`). A system that gives no more is asked again after `pause` seconds.
     """
     waiting: deque[_Accepted] = deque()
-    share = AdaptiveBatch(START_BATCH, long_turn=long_turn)
+    share = AdaptiveBatch(START_BATCH, 1, long_turn)
     complaints = LogLimiter(clock=trio.current_time)
     begun = 0
 

@@ -29,7 +29,7 @@ class Worker:
     because others accept connections instead.
     """
 
-    def __init__(self, number: int, *, is_candidate: bool = False) -> None:
+    def __init__(self, number: int, *, is_candidate: bool) -> None:
         self.number = number
         self.is_candidate = is_candidate
         self.is_replaced = False

@@ -23,7 +23,7 @@ class Resident(Worker):
     """A worker in the supervisor's process, run by `serve`. An exception of `serve` ends the supervisor, too."""
 
     def __init__(self, number: int, settings: Settings, serve: Serve) -> None:
-        super().__init__(number)
+        super().__init__(number, is_candidate=False)
         self._settings = settings
         self._serve = serve
 

@@ -17,7 +17,7 @@ MIN_SERVICE = 10.0
 class RestartPolicy:
     """Counts workers that ended at once, over all numbers, since the last one that served for longer."""
 
-    def __init__(self, delays: Sequence[float] = DELAYS) -> None:
+    def __init__(self, delays: Sequence[float]) -> None:
         self._delays = delays
         self._in_a_row = 0
 

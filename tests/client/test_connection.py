@@ -11,6 +11,7 @@ import trustme
 from trio_websocket import serve_websocket
 
 from mesaya_ws.client.connection import NotConnectedError, open_connection
+from mesaya_ws.client.timings import DEFAULTS
 from mesaya_ws.runtime.exceptions import first
 from tests.timing import PATIENCE
 
@@ -50,7 +51,7 @@ async def reason(url, tls):
     """Return why there is no connection; the empty text when there is one."""
     try:
         with trio.fail_after(PATIENCE):
-            async with open_connection(url, tls):
+            async with open_connection(url, tls, None, timeout=DEFAULTS.connect_timeout):
                 return ""
     except* NotConnectedError as group:
         said = str(first(group))

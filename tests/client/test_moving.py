@@ -233,6 +233,7 @@ async def test_connection_that_breaks_while_it_is_closed_after_a_move_is_not_dia
         async with trio.open_nursery() as nursery:
             (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
             port = listener.socket.getsockname()[1]
-            link = Link(f"ws://127.0.0.1:{port}/ws", Credentials(None, None, (), QUICK), lambda notice: None, QUICK)
+            credentials = Credentials(None, None, (), QUICK)
+            link = Link(f"ws://127.0.0.1:{port}/ws", credentials, lambda notice: None, QUICK, None)
             nursery.start_soon(link.run, talk)
     assert next(dialled) == 3

@@ -16,7 +16,7 @@ import trio
 from mesaya_ws.core.log.epochs import Epochs
 from mesaya_ws.core.log.events import EpochsBegun, Gap, LogEvent, LogMetadata, PollResult, Records, TopicRecreated
 from mesaya_ws.core.log.interface import EventLog, OffsetGoneError, RecordRejectedError
-from mesaya_ws.core.log.ordering import Merge
+from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS, Merge
 from mesaya_ws.core.log.records import (
     BEGINNING,
     Appended,
@@ -117,7 +117,7 @@ class MergingEar(SlowEar):
     def __init__(self) -> None:
         super().__init__()
         self.taken: list[Record] = []
-        self._merge: Merge[tuple[Record, None]] = Merge(lambda item: None, 0)
+        self._merge: Merge[tuple[Record, None]] = Merge(lambda item: None, 0, lambda item: item, MAX_RECORDS, MAX_BYTES)
 
     async def deliver(self, news: LogEvent) -> None:
         if isinstance(news, LogMetadata):

@@ -8,6 +8,7 @@ from mesaya_ws.eventlog.kafka.timings import DEFAULTS
 
 A, B = Partition("a", 0), Partition("b", 0)
 NOT_ALLOWED, UNKNOWN_ERROR, WEDNESDAY, HOUR = 29, -1, 1_800_000_000.0, 3600.0
+AFTER = DEFAULTS.unreadable_after
 
 
 class Clocks:
@@ -91,17 +92,17 @@ def trouble(kind: Hindrance, number: int | None = 0, seconds: float = 0, withhel
 
 def test_refused_partition_is_not_waited_for():
     for number in (0, None):
-        lags, (remaining,) = sort_out([trouble(Hindrance.REFUSED, number)], {A: 3, B: 4}, ())
+        lags, (remaining,) = sort_out([trouble(Hindrance.REFUSED, number)], {A: 3, B: 4}, (), AFTER)
         assert (lags, remaining.withheld) == ({B: 4}, 3)
 
 
 def test_unreachable_partition_is_waited_for_a_while():
-    recent, old = (trouble(Hindrance.UNKNOWN, seconds=DEFAULTS.unreadable_after + more) for more in (0, 0.1))
-    assert sort_out([recent], {A: 3, B: 4}, {A}) == ({A: 3, B: 4}, [recent])
-    assert sort_out([old], {A: 3, B: 4}, {A}) == ({B: 4}, [old._replace(withheld=3)])
-    assert sort_out([old], {A: 3, B: 4}, ()) == ({A: 3, B: 4}, [old]), "its records come all the same"
+    recent, old = (trouble(Hindrance.UNKNOWN, seconds=AFTER + more) for more in (0, 0.1))
+    assert sort_out([recent], {A: 3, B: 4}, {A}, AFTER) == ({A: 3, B: 4}, [recent])
+    assert sort_out([old], {A: 3, B: 4}, {A}, AFTER) == ({B: 4}, [old._replace(withheld=3)])
+    assert sort_out([old], {A: 3, B: 4}, (), AFTER) == ({A: 3, B: 4}, [old]), "its records come all the same"
 
 
 def test_records_before_an_open_transaction_are_waited_for():
     blocked = trouble(Hindrance.BLOCKED, seconds=HOUR, withheld=2)
-    assert sort_out([blocked], {A: 3}, ()) == ({A: 3}, [blocked])
+    assert sort_out([blocked], {A: 3}, (), AFTER) == ({A: 3}, [blocked])

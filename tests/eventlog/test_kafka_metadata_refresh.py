@@ -20,7 +20,7 @@ class Brokers:
 
     def __init__(self) -> None:
         self.asked: list[Future[Metadata]] = []
-        self.outages = Outages(lambda answered_at: f"no answer since {answered_at}", 0)
+        self.outages = Outages(lambda answered_at: f"no answer since {answered_at}", 0, DEFAULTS)
         self.refresh = MetadataRefresh(self._take, self.outages, 0)
 
     def _take(self) -> Future[Metadata]:
@@ -106,7 +106,7 @@ def test_refresh_of_new_clients_has_the_whole_timeout(brokers: Brokers):
 
 
 def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
-    outages = Outages(lambda answered_at: "nobody there", 0)
+    outages = Outages(lambda answered_at: "nobody there", 0, DEFAULTS)
     assert list(outages.answered(1)) == []
     assert list(outages.no_answer(1 + DEFAULTS.outage_after)) == []
     assert list(outages.no_answer(1.1 + DEFAULTS.outage_after)) == [Unavailable("nobody there")]
@@ -117,7 +117,7 @@ def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
 
 def test_outage_whose_cause_changes_is_reported_with_the_present_one():
     met = {"there is no answer": 0.0}
-    outages = Outages(lambda since: max(cause for cause, at in met.items() if at >= since), 0)
+    outages = Outages(lambda since: max(cause for cause, at in met.items() if at >= since), 0, DEFAULTS)
     start = 2 * DEFAULTS.outage_after
     met["refused"] = start
     met["unknown authority"] = start
@@ -131,7 +131,7 @@ def test_outage_whose_cause_changes_is_reported_with_the_present_one():
 
 def test_cause_of_an_outage_is_not_searched_at_each_poll():
     searched: list[float] = []
-    outages = Outages(lambda since: str(searched.append(since)), 0)
+    outages = Outages(lambda since: str(searched.append(since)), 0, DEFAULTS)
     for tenth in range(10 * round(DEFAULTS.outage_after), 10 * round(DEFAULTS.outage_after) + 101):
         list(outages.no_answer(tenth / 10))
     assert len(searched) == 10 / CAUSE_INTERVAL

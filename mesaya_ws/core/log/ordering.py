@@ -40,10 +40,6 @@ MAX_RECORDS, MAX_BYTES = 1000, 1024 * 1024
 """Untaken items of one source, and bytes of their records, after which it is full."""
 
 
-def _as_it_is(item: Item) -> Item:
-    return item
-
-
 class Merge(Generic[Item]):
     """The sources of a log, made one. All times are in milliseconds of a clock that never steps, but for timestamps.
 
@@ -60,9 +56,9 @@ class Merge(Generic[Item]):
         self,
         missing: Callable[[Item], str | None],
         wait: int,
-        read: Callable[[Item], Item] = _as_it_is,
-        max_records: int = MAX_RECORDS,
-        max_bytes: int = MAX_BYTES,
+        read: Callable[[Item], Item],
+        max_records: int,
+        max_bytes: int,
         max_expired_parents: int = MAX_EXPIRED_PARENTS,
     ) -> None:
         self._max_expired_parents = max_expired_parents

@@ -64,7 +64,7 @@ def of_kind(troubles: Iterable[Trouble], *kinds: Hindrance) -> list[Trouble]:
     return [trouble for trouble in troubles if trouble.kind in kinds]
 
 
-def lasting(troubles: Iterable[Trouble], *, starting: bool = False) -> list[Trouble]:
+def lasting(troubles: Iterable[Trouble], *, starting: bool) -> list[Trouble]:
     """Return the troubles that are worth reporting.
 
     Who is `starting` waits for what is not known, and says so at once.

@@ -39,7 +39,7 @@ class OnDisk:
     """
 
     stored: Stored
-    cache_bytes: int = CACHE_BYTES
+    cache_bytes: int
     anew: bool = False
 
 

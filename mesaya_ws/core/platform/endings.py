@@ -41,12 +41,12 @@ class Endings:
         entities: Mapping[str, EntityTable],
         owners: Owners,
         remembered: int,
-        settled: Mapping[str, Settled] | None = None,
+        settled: Mapping[str, Settled],
     ) -> None:
         self._entities = entities
         self._owners = owners
         self._remembered = remembered
-        self._settled = settled or {}
+        self._settled = settled
         self.pending: list[tuple[str, int | None, EntityTable, Ids]] = []
         """By which field, when (None: they are forgotten), in which table, and the ids: of all, the next one last."""
 

@@ -15,7 +15,7 @@ class Overlay(MutableMapping[str, Value]):
 
     __slots__ = ("_added", "_beneath", "_changed", "_copied", "_removed")
 
-    def __init__(self, beneath: Mapping[str, Value], copied: Callable[[Value], Value] | None = None) -> None:
+    def __init__(self, beneath: Mapping[str, Value], copied: Callable[[Value], Value] | None) -> None:
         self._beneath = beneath
         self._copied = copied
         self._changed: dict[str, Value] = {}

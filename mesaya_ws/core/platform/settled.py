@@ -59,8 +59,8 @@ class Settled:
 
     __slots__ = ("_keep_days", "_last", "_table", "_tracked", "days", "time")
 
-    def __init__(self, table: EntityTable, keep_days: int, tracking: Tracking | None = None) -> None:
-        self._tracked = (tracking or Tracking()).table("settled")
+    def __init__(self, table: EntityTable, keep_days: int, tracking: Tracking) -> None:
+        self._tracked = tracking.table("settled")
         self._table = table
         self._keep_days = keep_days
         # By day, since the epoch. They stay in it when another record comes, or none was the last: that is seen later.

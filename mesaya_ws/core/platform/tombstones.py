@@ -67,7 +67,7 @@ class Tombstones:
         if self.gone.pop(id, None) is not None:
             self._tracked.note(id, None)
 
-    def forget_oldest(self, remembered: int = REMEMBERED) -> str | None:
+    def forget_oldest(self, remembered: int) -> str | None:
         """Forget the entity that was deleted first, if more are remembered than so many; return its id."""
         if len(self.gone) <= remembered:
             return None

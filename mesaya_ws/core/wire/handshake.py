@@ -174,7 +174,7 @@ def _bad_request(sentence: str) -> HeadError:
     return HeadError(http_errors.BAD_REQUEST, sentence)
 
 
-def accept_websocket(head: Head, allowed_origins: Collection[str], *, auth: bool = True) -> bytes:
+def accept_websocket(head: Head, allowed_origins: Collection[str], *, auth: bool) -> bytes:
     """Return the answer that opens the WebSocket which `head` asks for (RFC 6455, 4.2.2).
 
     Of the sub-protocols that a client offers, `SUBPROTOCOL` is selected, or none. Raises `HeadError` when the handshake

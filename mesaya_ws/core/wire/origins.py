@@ -47,7 +47,7 @@ def canonical_origin(text: str) -> str | None:
     return None if origin is None else str(origin)
 
 
-def may_use(origin: str, host: str, allowed: Collection[str], *, auth: bool = True) -> bool:
+def may_use(origin: str, host: str, allowed: Collection[str], *, auth: bool) -> bool:
     """Return whether a page of `origin` may use the service, which it called by the name `host[:port]`.
 
     It may when it is among `allowed` (canonical origins, or `*`), or has been loaded from `host`: there a proxy serves

@@ -56,7 +56,7 @@ class ConsumerLoop:
         topics: Collection[str],
         start: Mapping[Partition, PartitionPosition],
         paused: Paused,
-        made: Collection[str] = (),
+        made: Collection[str],
     ) -> None:
         self._options = options
         self._topics = topics

@@ -27,7 +27,7 @@ class Follower:
         deliver: Callable[[LogEvent], Awaitable[None]],
         start: Mapping[Partition, PartitionPosition],
         paused: Paused,
-        made: Collection[str] = (),
+        made: Collection[str],
     ) -> None:
         self._deliver = deliver
         self._hung_after = timings_in(options).hung_after

@@ -10,7 +10,6 @@ from kafka.errors import AuthorizationError, for_code
 from mesaya_ws.core.log.records import OffsetRange, Partition, Source
 from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata, not_allowed
-from mesaya_ws.eventlog.kafka.timings import DEFAULTS
 
 
 class Observed(NamedTuple):
@@ -73,7 +72,7 @@ def sort_out(
     troubles: Collection[Trouble],
     left: Mapping[Partition, int],
     out_of_reach: Collection[Partition],
-    unreadable_after: float = DEFAULTS.unreadable_after,
+    unreadable_after: float,
 ) -> tuple[Mapping[Source, int], list[Trouble]]:
     """Return how many of the records `left` in each partition are waited for, and the troubles with what they withhold.
 

@@ -18,7 +18,7 @@ from math import inf
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.eventlog.kafka.metadata import Metadata
-from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
+from mesaya_ws.eventlog.kafka.timings import Timings
 
 RETRY_INTERVAL = 0.5
 """Seconds between two attempts while they do not answer."""
@@ -33,7 +33,7 @@ class Outages:
     `why` is called with a time, and returns why there has been no answer since then.
     """
 
-    def __init__(self, why: Callable[[float], str], now: float, timings: Timings = DEFAULTS) -> None:
+    def __init__(self, why: Callable[[float], str], now: float, timings: Timings) -> None:
         self._why = why
         self.timings = timings
         self._answered_at = now

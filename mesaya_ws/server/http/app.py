@@ -40,8 +40,6 @@ from mesaya_ws.server.http.revoke import Revoke, revoke_route
 from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
-NOTHING_SAID: Mapping[str, object] = {}
-
 _PLACES: Mapping[str, str] = {
     "websocket": "/ws",
     "events": "/events",
@@ -61,9 +59,9 @@ def create_app(
     status: Status,
     freshness: Callable[[], Fresh],
     render_metrics: Callable[[], Awaitable[bytes]],
-    configuration: Mapping[str, object] = NOTHING_SAID,
-    revoke: Revoke | None = None,
-    more: Sequence[Route] = (),
+    configuration: Mapping[str, object],
+    revoke: Revoke | None,
+    more: Sequence[Route],
 ) -> ASGIApp:
     """Return the application that answers everything but WebSockets.
 

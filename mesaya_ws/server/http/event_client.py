@@ -68,9 +68,9 @@ class EventClient:
         most_messages: int,
         most_bytes: int,
         write_timeout: float,
-        ends_when_full: bool = False,
-        address: str | None = None,
-        opened_at: float = 0.0,
+        ends_when_full: bool,
+        address: str | None,
+        opened_at: float,
     ) -> None:
         self.address = address
         self.opened_at = opened_at

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.log.ordering import Merge
+from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS, Merge
 from mesaya_ws.core.log.records import Partition, Record
 
 A, B, C = Partition("a", 0), Partition("a", 1), Partition("b", 0)
@@ -19,13 +19,17 @@ def item(source, offset, timestamp, brings=None, needs=None):
     return Record(topic, number, offset, timestamp, None, b""), (brings, needs)
 
 
+def merge_of(missing, wait=WAIT, read=lambda item: item, max_records=MAX_RECORDS, max_bytes=MAX_BYTES, **bounds):
+    return Merge(missing, wait, read, max_records, max_bytes, **bounds)
+
+
 class Taker:
     """Takes items and learns the parents that they bring."""
 
     def __init__(self, *sources, wait=WAIT, **bounds):
         self.known = set()
         self.taken = []
-        self.merge = Merge(self.missing, wait, **bounds)
+        self.merge = merge_of(self.missing, wait, **bounds)
         self.merge.lags(dict.fromkeys(sources, 0))
 
     def missing(self, item):
@@ -197,7 +201,7 @@ def test_a_parent_is_waited_for_once():
 def test_a_record_that_misses_one_parent_after_the_other_waits_for_each():
     taker = Taker(A, B)
     needs = {"first", "second"}
-    merge = Merge(lambda _: min(needs, default=None), WAIT)
+    merge = merge_of(lambda _: min(needs, default=None))
     merge.lags({A: 0, B: 0})
     merge.push(A, [item(A, 0, 10)], 0)
     assert list(merge.take(now=20)) == []
@@ -272,7 +276,7 @@ def sized(source, offset, timestamp, size):
 
 def bounded(*sources, records=4, size=1000):
     taker = Taker(*sources)
-    taker.merge = Merge(taker.missing, WAIT, max_records=records, max_bytes=size)
+    taker.merge = merge_of(taker.missing, max_records=records, max_bytes=size)
     taker.merge.lags(dict.fromkeys(sources, 0))
     return taker
 
@@ -338,7 +342,7 @@ def test_an_item_is_read_once_and_only_when_it_is_the_first_of_its_source():
             return item[0], (None, None)
         return item
 
-    merge = Merge(lambda item: item[1][1], WAIT, understood)
+    merge = merge_of(lambda item: item[1][1], read=understood)
     merge.lags({A: 3, B: 1})
     merge.push(A, [(item(A, n, 10 * n)[0], None) for n in range(3)], 0)
     assert list(merge.take(LATER)) == []

@@ -19,10 +19,11 @@ def test_a_part_is_a_partition_or_a_topic():
 
 def test_trouble_that_passes_soon_is_not_reported():
     for kind in (Hindrance.UNKNOWN, Hindrance.BLOCKED):
-        assert lasting([trouble(kind, seconds=REPORTED_AFTER - 0.1)]) == []
-        assert lasting([trouble(kind, seconds=REPORTED_AFTER)]) == [trouble(kind, seconds=REPORTED_AFTER)]
+        assert lasting([trouble(kind, seconds=REPORTED_AFTER - 0.1)], starting=False) == []
+        old = trouble(kind, seconds=REPORTED_AFTER)
+        assert lasting([old], starting=False) == [old]
     for kind in (Hindrance.ABSENT, Hindrance.REFUSED):
-        assert lasting([trouble(kind)]) == [trouble(kind)]
+        assert lasting([trouble(kind)], starting=False) == [trouble(kind)]
 
 
 def test_who_starts_says_at_once_what_is_waited_for():

@@ -254,7 +254,7 @@ def test_what_is_no_row_is_corrupt_and_reported(value):
     stored.view = store = MemoryState()
     store.commit(Changes(b"", {"alive/x": {"a": value}}))
     with pytest.raises(CorruptStateError):
-        ColdRows("alive/x", OnDisk(stored)).find("a")
+        ColdRows("alive/x", OnDisk(stored, CACHE_BYTES)).find("a")
     assert len(reported) == 1
 
 

@@ -9,7 +9,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["put", "pop", "setdefault", "get"]
 
 @given(st.dictionaries(KEYS, st.integers()), CHANGES)
 def test_overlay_does_what_a_dict_does_and_leaves_what_is_beneath(beneath, changes):
-    untouched, plain, overlay = dict(beneath), dict(beneath), Overlay(beneath)
+    untouched, plain, overlay = dict(beneath), dict(beneath), Overlay(beneath, None)
     for what, key, value in changes:
         match what:
             case "put":

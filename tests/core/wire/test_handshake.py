@@ -29,7 +29,7 @@ HANDSHAKE = (
 def refused(head, origins=ORIGINS):
     """Return status and code of the answer to a handshake that is refused."""
     with pytest.raises(HeadError) as caught:
-        accept_websocket(parse_head(head), origins)
+        accept_websocket(parse_head(head), origins, auth=True)
     status, _, rest = caught.value.response(0).partition(b"\r\n")
     return int(status.split()[1]), orjson.loads(rest.partition(END)[2])["error"]["code"]
 
@@ -165,7 +165,7 @@ def test_a_target_is_a_path_in_whatever_form_it_comes(line, target, path, host):
 def test_every_version_of_http_1_is_taken(version, minor):
     """RFC 9110, 2.5: a later minor version is taken for the latest that is known."""
     assert parse_head(b"GET / HTTP/%s\r\nHost: x" % version).minor == minor
-    assert accept_websocket(parse_head(HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/" + version)), ORIGINS)
+    assert accept_websocket(parse_head(HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/" + version)), ORIGINS, auth=True)
 
 
 def test_only_http_1_0_has_no_host():
@@ -214,7 +214,7 @@ def test_a_target_may_be_so_long():
 def test_the_sub_protocol_is_selected_when_it_is_offered(offered, selected):
     """RFC 6455, 4.2.2: a server may select none, but never one that was not offered."""
     head = HANDSHAKE if offered is None else HANDSHAKE + b"\r\nSec-WebSocket-Protocol: " + offered
-    answer = accept_websocket(parse_head(head), ORIGINS)
+    answer = accept_websocket(parse_head(head), ORIGINS, auth=True)
     assert (b"\r\nSec-WebSocket-Protocol: mesaya.v1\r\n" in answer) is (selected is not None)
     assert answer.lower().count(b"sec-websocket-protocol") == (selected is not None)
 
@@ -266,7 +266,7 @@ def verify(data):
     with suppress(HeadError):
         head = parse_head(data)
         assert head.upgrades_to_websocket or not head.expects_continue
-        accept_websocket(head, ORIGINS)
+        accept_websocket(head, ORIGINS, auth=True)
 
 
 @given(st.binary())
@@ -284,13 +284,13 @@ def test_a_handshake_is_answered_as_a_client_expects():
     request = client.send(Request(host="gateway:8080", target="/ws?x=1", extra_headers=[(b"Cookie", b"caf\xc3\xa9")]))
     head = parse_head(request.removesuffix(END))
     assert head.upgrades_to_websocket
-    client.receive_data(accept_websocket(head, ORIGINS))
+    client.receive_data(accept_websocket(head, ORIGINS, auth=True))
     [accepted] = list(client.events())
     assert isinstance(accepted, AcceptConnection)
 
 
 def test_the_answer_of_the_rfc():
-    answer = accept_websocket(parse_head(HANDSHAKE), ORIGINS)
+    answer = accept_websocket(parse_head(HANDSHAKE), ORIGINS, auth=True)
     assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in answer
 
 
@@ -318,8 +318,8 @@ def test_refused_origin_is_named_with_the_compared_host():
     page = HANDSHAKE.replace(b"Host", b"Origin: http://rebound.example:8080\r\nHost", 1)
     own = page.replace(b"gateway:8080", b"rebound.example:8080")
     with pytest.raises(OriginError) as caught:
-        accept_websocket(parse_head(page), ORIGINS)
+        accept_websocket(parse_head(page), ORIGINS, auth=True)
     assert (caught.value.origin, caught.value.host) == ("http://rebound.example:8080", "gateway:8080")
-    assert accept_websocket(parse_head(own), ORIGINS)
+    assert accept_websocket(parse_head(own), ORIGINS, auth=True)
     with pytest.raises(OriginError):
         accept_websocket(parse_head(own), ORIGINS, auth=False)

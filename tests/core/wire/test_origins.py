@@ -37,7 +37,7 @@ def test_what_browsers_send(text, origin):
 )
 def test_what_no_browser_sends(text):
     assert canonical_origin(text) is None
-    assert not may_use(text, "gateway:8080", LISTED)
+    assert not may_use(text, "gateway:8080", LISTED, auth=True)
 
 
 @given(st.text() | st.from_regex(r"https?://[\w.\[\]:-]{1,20}"))
@@ -66,17 +66,17 @@ def test_what_is_sent_is_sent_unchanged(text):
     ],
 )
 def test_pages_that_are_listed_may_use_the_service(origin, verdict):
-    assert may_use(origin, "gateway:8080", LISTED) is verdict
-    assert may_use(origin, "gateway:8080", ("*",))
+    assert may_use(origin, "gateway:8080", LISTED, auth=True) is verdict
+    assert may_use(origin, "gateway:8080", ("*",), auth=True)
 
 
 @pytest.mark.parametrize("origin", ["https://señora.example", "https://APP。example", "ftp://é", "é"])
 def test_what_is_not_ascii_is_sent_by_no_browser_and_not_converted(origin, monkeypatch):
-    assert may_use(origin, "gateway:8080", ("*",))
+    assert may_use(origin, "gateway:8080", ("*",), auth=True)
     converted = []
     monkeypatch.setattr("mesaya_ws.core.wire.hosts.idna", SimpleNamespace(encode=converted.append))
     for listed in (LISTED, ()):
-        assert not may_use(origin, "xn--seora-pta.example", listed)
+        assert not may_use(origin, "xn--seora-pta.example", listed, auth=True)
     assert converted == []
 
 
@@ -102,12 +102,12 @@ def test_what_is_not_ascii_is_sent_by_no_browser_and_not_converted(origin, monke
     ],
 )
 def test_pages_of_our_own_host_may_use_the_service(origin, host, verdict):
-    assert may_use(origin, host, ()) is verdict
+    assert may_use(origin, host, (), auth=True) is verdict
 
 
 def test_without_auth_a_name_that_leads_here_is_no_proof():
     rebound = ("http://rebound.example:8080", "rebound.example:8080")
-    assert may_use(*rebound, ())
+    assert may_use(*rebound, (), auth=True)
     assert not may_use(*rebound, (), auth=False)
     assert may_use(*rebound, ("http://rebound.example:8080",), auth=False)
 
@@ -117,7 +117,7 @@ def test_without_auth_a_name_that_leads_here_is_no_proof():
 def test_without_auth_pages_of_this_machine_may_use_the_service_from_any_port(host, port):
     for scheme in ("http", "https"):
         assert may_use(f"{scheme}://{host}{port}", "gateway:8080", (), auth=False)
-        assert not may_use(f"{scheme}://{host}{port}", "gateway:8080", ())
+        assert not may_use(f"{scheme}://{host}{port}", "gateway:8080", (), auth=True)
     assert not may_use(f"http://{host}.evil.example{port}", "gateway:8080", (), auth=False)
     assert not may_use(f"http://evil.{host}{port}", "gateway:8080", (), auth=False)
 

@@ -15,6 +15,7 @@ from kafka.errors import (
     UnknownError,
 )
 
+from mesaya_ws.eventlog.kafka.driver.batches import SIZES
 from mesaya_ws.eventlog.kafka.driver.consumer import MAINTENANCE_INTERVAL, PAUSED_WAIT, Consumer
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
@@ -42,7 +43,7 @@ def consumer() -> Consumer:
     for place in places.values():
         place.seek(OffsetAndMetadata(3, "", -1))
     raw = SimpleNamespace(_fetcher=Silent(), _subscription=SimpleNamespace(assignment=places))
-    consumer = Consumer(raw)
+    consumer = Consumer(raw, SIZES)
     consumer.end_refresh({A: 3, B: 3}, set())
     return consumer
 
@@ -256,7 +257,7 @@ def broker() -> Broker:
 def polling(broker: Broker) -> Consumer:
     """A consumer of `broker`."""
     raw = SimpleNamespace(_fetcher=broker, _net=broker, _manager=broker)
-    return Consumer(raw, clock=lambda: broker.now)
+    return Consumer(raw, SIZES, clock=lambda: broker.now)
 
 
 def test_a_poll_ends_in_time_when_nothing_comes_and_asks_once(polling: Consumer, broker: Broker):

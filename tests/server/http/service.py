@@ -41,7 +41,9 @@ class Service:
             self.status,
             lambda: self.fresh,
             partial(Role().render_metrics, render),
+            configuration={},
             revoke=self.revoke if revokes else None,
+            more=(),
         )
 
     async def revoke(self, user: str, before: int) -> int:

@@ -64,6 +64,8 @@ def client_of(world, *channels, since=None, snapshot=False, most=100, page=False
         most_bytes=1 << 16,
         write_timeout=20.0,
         ends_when_full=page,
+        address=None,
+        opened_at=0.0,
     )
 
 

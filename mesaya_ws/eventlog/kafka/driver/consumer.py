@@ -11,7 +11,7 @@ from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, RetriableE
 from kafka.net.compat import KafkaNetClient
 
 from mesaya_ws.core.log.records import Partition, Record
-from mesaya_ws.eventlog.kafka.driver.batches import SIZES, TAKEN_BYTES, PartitionRecords, Sizes
+from mesaya_ws.eventlog.kafka.driver.batches import TAKEN_BYTES, PartitionRecords, Sizes
 from mesaya_ws.eventlog.kafka.driver.ends import Ends
 from mesaya_ws.eventlog.kafka.driver.unpacking import TooLargeError
 
@@ -70,7 +70,7 @@ class Consumer:
     fetches the broker refuses, with the code of its error.
     """
 
-    def __init__(self, raw: KafkaConsumer, sizes: Sizes = SIZES, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, raw: KafkaConsumer, sizes: Sizes, clock: Callable[[], float] = monotonic) -> None:
         self.raw = raw
         self._clock = clock
         self._fetcher: Any = self.raw._fetcher
