@@ -69,14 +69,15 @@ class Endings:
         """Forget these, as far as they are old and settled when their turn has come."""
         self.pending.append((_SETTLED, None, table, ids))
 
-    def end_some(self, most: int = ENDED_AT_ONCE) -> bool:
-        """End some of what is pending, at most so many, or fewer on disk; return whether there are more."""
-        while self.pending and most > 0:
+    def end_some(self) -> bool:
+        """End some of what is pending, `ENDED_AT_ONCE` or fewer on disk; return whether there are more."""
+        left = ENDED_AT_ONCE
+        while self.pending and left > 0:
             field, time, table, ids = self.pending[-1]
             if not ids:
                 self.pending.pop()
                 continue
-            most -= 1 if table.cold is None else ON_DISK
+            left -= 1 if table.cold is None else ON_DISK
             if (id := ids.pop()) not in table.alive:
                 continue
             if field == _SETTLED:

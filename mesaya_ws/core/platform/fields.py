@@ -193,12 +193,12 @@ def never(_: Any) -> Any:
     return DROPPED
 
 
-def has_too_many_names(value: Any, most: int = MAX_NAMES) -> bool:
-    """Return whether there are more different names of members in any JSON, at whatever depth."""
+def has_too_many_names(value: Any) -> bool:
+    """Return whether any JSON has more than `MAX_NAMES` different names of members, at whatever depth."""
     names: set[str] = set()
     level = [value]
     while level:
         names.update(*[one for one in level if type(one) is dict])
         inner = [one.values() if type(one) is dict else one for one in level]
         level = [item for items in inner for item in items if item and type(item) in NESTED]
-    return len(names) > most
+    return len(names) > MAX_NAMES
