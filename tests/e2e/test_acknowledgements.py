@@ -1,13 +1,12 @@
 """Acknowledged news, of two instances on either log."""
 
-from contextlib import closing
-
 import pytest
 
 from mesaya_ws.core.interactions.topics import ACKS
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
 from tests.e2e.test_chat import next_of, restaurant, signed_in
+from tests.kafka_broker import topic_configs
 
 CHANNEL = "restaurant:r1:reservations"
 
@@ -53,11 +52,6 @@ def test_first_of_two_devices_counts_on_the_embedded_log(start_gateway, tmp_path
 
 @pytest.mark.kafka
 def test_first_of_two_devices_counts_on_kafka(start_gateway, tmp_path, platform_topics):
-    from kafka import KafkaAdminClient
-    from kafka.admin import ConfigResource, ConfigResourceType
-
     first_of_two_devices_counts_and_reminders_stop(start_gateway, tmp_path, KAFKA_BROKERS=platform_topics)
-    with closing(KafkaAdminClient(bootstrap_servers=platform_topics)) as admin:
-        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, ACKS)], config_filter="all")
-    assert found["topic"][ACKS]["message.timestamp.type"]["value"] == "LogAppendTime"
+    assert topic_configs(platform_topics, ACKS)["message.timestamp.type"] == "LogAppendTime"
     assert run(tmp_path, "check", KAFKA_BROKERS=platform_topics, AUTH="off").returncode == 0

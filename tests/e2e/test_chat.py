@@ -11,6 +11,7 @@ from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.platform.topics import topic_of
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
+from tests.kafka_broker import topic_configs
 from tests.timing import PATIENCE
 
 TOKEN = "a token of the tests"
@@ -111,15 +112,13 @@ def test_both_sides_talk_on_the_embedded_log(start_gateway, tmp_path):
 @pytest.mark.kafka
 def test_both_sides_talk_on_kafka_in_a_topic_that_bears_the_logs_times(start_gateway, tmp_path, platform_topics):
     from kafka import KafkaAdminClient
-    from kafka.admin import ConfigResource, ConfigResourceType
 
     both_sides_talk(start_gateway, tmp_path, KAFKA_BROKERS=platform_topics)
     with closing(KafkaAdminClient(bootstrap_servers=platform_topics)) as admin:
-        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, CHAT)], config_filter="all")
         assert len(admin.describe_topics([CHAT])[0]["partitions"]) == 1
-    configs = found["topic"][CHAT]
-    assert configs["message.timestamp.type"]["value"] == "LogAppendTime"
-    assert configs["retention.ms"]["value"] == str(30 * 24 * 3600 * 1000)
+    configs = topic_configs(platform_topics, CHAT)
+    assert configs["message.timestamp.type"] == "LogAppendTime"
+    assert configs["retention.ms"] == str(30 * 24 * 3600 * 1000)
     assert run(tmp_path, "check", KAFKA_BROKERS=platform_topics, AUTH="off").returncode == 0
 
 

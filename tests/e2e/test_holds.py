@@ -1,7 +1,7 @@
 """Table holds, of two instances on either log."""
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 
 import pytest
 
@@ -9,7 +9,7 @@ from mesaya_ws.core.interactions.topics import HOLDS
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
 from tests.e2e.test_chat import restaurant, signed_in
-from tests.kafka_broker import create_topics
+from tests.kafka_broker import create_topics, topic_configs
 
 SECONDS, LONG = 12, 600
 """How long a hold lasts that is to expire, and one that is to be there when several commands have been run, also on a
@@ -116,13 +116,8 @@ def test_of_guests_on_several_workers_one_has_the_table(start_gateway, tmp_path)
 
 @pytest.mark.kafka
 def test_holds_from_select_to_end_on_kafka(start_gateway, tmp_path, platform_topics):
-    from kafka import KafkaAdminClient
-    from kafka.admin import ConfigResource, ConfigResourceType
-
     holds_from_select_to_end(start_gateway, tmp_path, KAFKA_BROKERS=platform_topics)
-    with closing(KafkaAdminClient(bootstrap_servers=platform_topics)) as admin:
-        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, HOLDS)], config_filter="all")
-    assert found["topic"][HOLDS]["message.timestamp.type"]["value"] == "LogAppendTime"
+    assert topic_configs(platform_topics, HOLDS)["message.timestamp.type"] == "LogAppendTime"
     assert run(tmp_path, "check", KAFKA_BROKERS=platform_topics, AUTH="off").returncode == 0
 
 

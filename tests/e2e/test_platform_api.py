@@ -8,6 +8,7 @@ from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from tests.backend import restaurant, serving
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
+from tests.kafka_broker import topic_configs
 
 PLAN = "restaurant:R:tables"
 
@@ -82,7 +83,6 @@ def test_with_the_embedded_log(start_gateway, tmp_path):
 @pytest.mark.kafka
 def test_with_kafka(start_gateway, tmp_path, platform_kafka):
     from kafka import KafkaAdminClient
-    from kafka.admin import ConfigResource, ConfigResourceType
 
     from mesaya_ws.core.platform.topics import TOPICS
 
@@ -90,5 +90,4 @@ def test_with_kafka(start_gateway, tmp_path, platform_kafka):
         admin.create_topics({topic: {"num_partitions": 1} for topic in TOPICS}, wait_for_metadata=True)
         seeded_rows_are_sent(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
         who_waited_is_not_believed_by_who_did_not(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
-        configs = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, PARENTS_TOPIC)])
-    assert configs["topic"][PARENTS_TOPIC]["retention.ms"]["value"] == "-1", "what was found stays"
+    assert topic_configs(platform_kafka, PARENTS_TOPIC)["retention.ms"] == "-1", "what was found stays"

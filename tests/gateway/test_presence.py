@@ -7,8 +7,6 @@ from math import inf
 
 import pytest
 import trio
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
 from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.access.identity import Identity
@@ -24,6 +22,7 @@ from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
+from tests.kafka_broker import topic_configs
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
 from tests.support.presence import sent, typing
@@ -226,10 +225,6 @@ async def test_presence_in_kafka_is_compacted_and_has_the_times_of_the_log(kafka
         with trio.fail_after(PATIENCE):
             await there.exchange.end()
         tasks.cancel_scope.cancel()
-    admin = KafkaAdminClient(bootstrap_servers=[kafka_brokers])
-    try:
-        [configs] = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, PRESENCE)])["topic"].values()
-    finally:
-        admin.close()
-    assert configs["cleanup.policy"]["value"] == "compact,delete"
-    assert configs["message.timestamp.type"]["value"] == "LogAppendTime"
+    configs = topic_configs(kafka_brokers, PRESENCE)
+    assert configs["cleanup.policy"] == "compact,delete"
+    assert configs["message.timestamp.type"] == "LogAppendTime"

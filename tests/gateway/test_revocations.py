@@ -2,8 +2,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
 
 from mesaya_ws.core.access.revocations import Revocation, revocation_record
 from mesaya_ws.core.log.interface import LogUnavailableError
@@ -16,6 +14,7 @@ from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 from tests.issuer import Issuer
+from tests.kafka_broker import topic_configs
 from tests.timing import PATIENCE
 
 AGE = 86_400.0
@@ -222,17 +221,6 @@ async def test_revocations_in_kafka_are_kept_by_user_and_for_as_long_as_they_cou
             assert here.is_revoked("u1", None)
             await arrived.wait()
         tasks.cancel_scope.cancel()
-    assert await trio.to_thread.run_sync(topic_configs, kafka_brokers) == {
-        "cleanup.policy": "compact,delete",
-        "retention.ms": str(round(2 * AGE * 1000)),
-    }
-
-
-def topic_configs(brokers):
-    """Return how the topic was made."""
-    admin = KafkaAdminClient(bootstrap_servers=brokers)
-    try:
-        [configs] = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, REVOCATIONS)])["topic"].values()
-    finally:
-        admin.close()
-    return {name: configs[name]["value"] for name in ("cleanup.policy", "retention.ms")}
+    configs = await trio.to_thread.run_sync(topic_configs, kafka_brokers, REVOCATIONS)
+    assert configs["cleanup.policy"] == "compact,delete"
+    assert configs["retention.ms"] == str(round(2 * AGE * 1000))
