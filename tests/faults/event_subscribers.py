@@ -4,7 +4,6 @@ import http.client
 import itertools
 import random
 import socket
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,13 +13,13 @@ import trio
 
 from tests.e2e.event_reader import EventReader, path_of
 
-from .subscribers import SILENCE, Message, Subscriber
+from .subscribers import SILENCE, Message, ThreadSubscriber
 
 QUIET = 20.0
 """Seconds without a line after which nobody is there any more: a comment comes every 15."""
 
 
-class EventSubscriber(Subscriber):
+class EventSubscriber(ThreadSubscriber):
     """Reads one stream of all channels in a thread, and comes back with the id that came last."""
 
     kind = "GET /events"
@@ -29,23 +28,9 @@ class EventSubscriber(Subscriber):
         super().__init__(urls, channels, snapshot=snapshot)
         self.id: str | None = None
         self._positions: dict[str, str] = {}
-        self._stopped = threading.Event()
         self._socket: socket.socket | None = None
         self._streams = itertools.count(1)
         self._stream = 0
-
-    async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_when_cancelled)
-            await trio.to_thread.run_sync(self._run, limiter=trio.CapacityLimiter(1))
-
-    async def _stop_when_cancelled(self) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            self._stopped.set()
-            self.paused = False
-            self.drop()
 
     @property
     def places(self) -> dict[str, str]:

@@ -159,19 +159,12 @@ class PackageSubscriber(Subscriber):
         await self.session.unsubscribe(channel)
 
 
-class PlainSubscriber(Subscriber):
-    """Uses `websockets`, and what the documentation says."""
-
-    kind = "websockets"
+class ThreadSubscriber(Subscriber):
+    """A subscriber that reads in a thread of its own, in `_run`, until it is `_stopped`."""
 
     def __init__(self, urls: Sequence[str], channels: Iterable[str], *, snapshot: bool = False) -> None:
         super().__init__(urls, channels, snapshot=snapshot)
-        self.positions: dict[str, str] = {}
-        self.pongs = 0
-        self.pings = 0
         self._stopped = threading.Event()
-        self._client: Client | None = None
-        self._dropped = False
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -184,6 +177,24 @@ class PlainSubscriber(Subscriber):
         finally:
             self._stopped.set()
             self.paused = False
+            self.drop()
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Read, and come back, until `_stopped` is set."""
+
+
+class PlainSubscriber(ThreadSubscriber):
+    """Uses `websockets`, and what the documentation says."""
+
+    kind = "websockets"
+
+    def __init__(self, urls: Sequence[str], channels: Iterable[str], *, snapshot: bool = False) -> None:
+        super().__init__(urls, channels, snapshot=snapshot)
+        self.positions: dict[str, str] = {}
+        self.pongs = 0
+        self._client: Client | None = None
+        self._dropped = False
 
     @property
     def places(self) -> dict[str, str]:

@@ -40,6 +40,24 @@ async def lose_and_find_tokens(world, signed_in):
     await world.received_more(signed_in)
 
 
+async def stop_and_wake(world, host, stranded, asleep, is_slow_one_gone):
+    """Stop a host while much is written, its connections half open, until the slow client is sent away; wake it."""
+    async with world.writing():
+        await world.received_more(asleep)
+        host.send_signal(signal.SIGSTOP)
+        stranded.strand()
+        for restaurant in 30 * world.platform.restaurants:
+            await world.log.write([world.platform.menu(restaurant, 30_000)])
+        await until(is_slow_one_gone, "the slow client has been sent away")
+        await trio.sleep(20)  # as long as a machine sleeps at the least, for its client to notice
+        host.send_signal(signal.SIGCONT)
+        woken = trio.current_time()
+        await world.received_more(asleep)
+        assert trio.current_time() - woken < 29, "a client that wakes does not wait for 30 s of silence"
+    for restaurant in world.platform.restaurants:
+        await world.log.write([world.platform.menu(restaurant, 1)])
+
+
 @ON_EITHER_LOG
 async def test_javascript_client_under_faults_of_the_network_and_of_gateways(any_world, browser):
     async with any_world(partitions=3) as world:
@@ -90,20 +108,7 @@ async def test_javascript_client_that_is_stopped(sqlite_world, browser):
         kinds = [partial(WebSubscriber, host)]
         slow = await world.subscribe(narrow.url, menus, kinds=kinds)
         asleep = await world.subscribe(stranded.url, kinds=kinds)
-        async with world.writing():
-            await world.received_more(asleep)
-            host.send_signal(signal.SIGSTOP)
-            stranded.strand()
-            for restaurant in 30 * world.platform.restaurants:
-                await world.log.write([world.platform.menu(restaurant, 30_000)])
-            await until(lambda: closes(gateway, 4008) >= 1, "the slow client has been sent away")
-            await trio.sleep(20)  # as long as a machine sleeps at the least, for its client to notice
-            host.send_signal(signal.SIGCONT)
-            woken = trio.current_time()
-            await world.received_more(asleep)
-            assert trio.current_time() - woken < 29, "a client that wakes does not wait for 30 s of silence"
-        for restaurant in world.platform.restaurants:
-            await world.log.write([world.platform.menu(restaurant, 1)])
+        await stop_and_wake(world, host, stranded, asleep, lambda: closes(gateway, 4008) >= 1)
         truth = await world.finish()
         where = f"{host.kind}: "
         world.report(where + "slow reader", "stopped, was closed with 4008", truth, slow)

@@ -1,6 +1,5 @@
 """What befalls the JavaScript client where WebSockets do not pass, or only now and then."""
 
-import signal
 from functools import partial
 
 import pytest
@@ -9,7 +8,7 @@ import trio
 from .conftest import ON_EITHER_LOG
 from .proxy import Balancer, Proxy
 from .test_gateways import kill_and_restart, roll
-from .test_web_clients import SECRET, cut_and_strand
+from .test_web_clients import SECRET, cut_and_strand, stop_and_wake
 from .web_subscribers import Host, WebSubscriber
 from .world import address, until
 
@@ -102,20 +101,7 @@ async def test_javascript_client_that_is_stopped_while_it_reads_by_http(sqlite_w
         kinds = [partial(WebSubscriber, host, fallback=True)]
         slow = await world.subscribe(narrow.url, menus, kinds=kinds)
         asleep = await world.subscribe(stranded.url, kinds=kinds)
-        async with world.writing():
-            await world.received_more(asleep)
-            host.send_signal(signal.SIGSTOP)
-            stranded.strand()
-            for restaurant in 30 * world.platform.restaurants:
-                await world.log.write([world.platform.menu(restaurant, 30_000)])
-            await until(lambda: gateway.metric("mesaya_event_clients") == 0, "the slow client has been sent away")
-            await trio.sleep(20)  # as long as a machine sleeps at the least, for its client to notice
-            host.send_signal(signal.SIGCONT)
-            woken = trio.current_time()
-            await world.received_more(asleep)
-            assert trio.current_time() - woken < 29, "a client that wakes does not wait for 30 s of silence"
-        for restaurant in world.platform.restaurants:
-            await world.log.write([world.platform.menu(restaurant, 1)])
+        await stop_and_wake(world, host, stranded, asleep, lambda: gateway.metric("mesaya_event_clients") == 0)
         truth = await world.finish()
         where = f"{host.kind} by HTTP: "
         world.report(where + "slow reader", "stopped, took nothing, was sent away", truth, slow)
