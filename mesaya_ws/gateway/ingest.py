@@ -18,7 +18,7 @@ from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import Driver
 from mesaya_ws.gateway.log_reports import LogReports, report_gaps
 from mesaya_ws.gateway.store_keeper import StoreKeeper
-from mesaya_ws.runtime.gc_tuning import keep, look
+from mesaya_ws.runtime.gc_tuning import collect_young, freeze
 from mesaya_ws.runtime.metrics import Metrics
 
 
@@ -64,7 +64,7 @@ class Ingest:
     def _become_live(self) -> None:
         self.live.set()
         self.store.note_ready()
-        keep()
+        freeze()
         self.reports.caught_up()
 
     # What happens around each step of the feed (`driver.Observer`)
@@ -75,7 +75,7 @@ class Ingest:
 
     async def ingested(self, _: float) -> None:
         """Have the young objects collected, before they are many, and let others run."""
-        (look if self.feed.live else keep)()
+        (collect_young if self.feed.live else freeze)()
         await self.store.make_room()
         await trio.lowlevel.checkpoint()
 

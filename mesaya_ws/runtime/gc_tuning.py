@@ -13,7 +13,8 @@ examine each object once, at most 3,000 at a time: 2 ms. Smaller steps cost no m
 the processor's caches. Generation 2 examines everything; with Python's defaults (700, 10, 10) it runs again whenever
 the heap has grown by a quarter, which took a third of the time of 8,000 handshakes, 0.65 s at once. Old garbage is rare
 here, as reference counting frees nearly all, so generation 2 is to run practically never. Its threshold is a number of
-collections of generation 1, those by `look` included, however little they find: at a thousand a second, eleven days.
+collections of generation 1, those by `collect_young` included, however little they find: at a thousand a second, eleven
+days.
 """
 
 SWITCH_INTERVAL = 0.001
@@ -30,7 +31,7 @@ async def tuned_gc() -> AsyncIterator[None]:
     gc.set_threshold(*THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        keep()
+        freeze()
         yield
     finally:
         gc.set_threshold(*thresholds)
@@ -38,7 +39,7 @@ async def tuned_gc() -> AsyncIterator[None]:
         sys.setswitchinterval(interval)
 
 
-def keep() -> None:
+def freeze() -> None:
     """Exclude all present objects from collections: modules, and the state, which only grows.
 
     Reference counting still frees them, unless they are in a cycle. It takes no time; while a long history is read it
@@ -47,7 +48,7 @@ def keep() -> None:
     gc.freeze()
 
 
-def look() -> None:
+def collect_young() -> None:
     """Collect young garbage now, before it is much.
 
     The collector counts allocations minus deallocations. While the window forgets as much as it gains, it would wait

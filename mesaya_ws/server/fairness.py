@@ -3,8 +3,8 @@
 import trio
 
 LONG_TURN = 0.005
-"""Seconds that a turn may take while many wait. In each, live delivery takes one step of some milliseconds, of the many
-that it needs for what the log brings; those who wait get the rest."""
+"""Seconds that a turn of the event loop may take while many wait. Of these, live delivery takes some milliseconds for
+one step; those who wait have the remainder."""
 
 
 class AdaptiveBatch:

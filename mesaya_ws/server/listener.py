@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from mesaya_ws.runtime.gc_tuning import look
+from mesaya_ws.runtime.gc_tuning import collect_young
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.server.fairness import LONG_TURN, AdaptiveBatch
@@ -81,10 +81,10 @@ async def serve_listeners(
     `free_slots` says how many more there may be; past that, only so many are taken as are begun with, which may refuse
     them, and other processes with which the listener `is_shared` are given the time to take them first.
 
-    When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
-    only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
-    of them have been let in. So they are taken at once, and begun with in their order, a few in each turn (see
-    `fairness`, also of `long_turn`). A system that gives no more is asked again after `pause` seconds.
+    When thousands come back at the same time, a full accept queue drops their SYNs, and they retry only after 1, 3, 7
+    and 15 seconds (RFC 6298). So all are accepted at once; but those who are connected must not wait for all of them,
+    so handlers are started in order, a few in each turn (see `fairness`, also of `long_turn`). When the system gives
+    no more connections, it is asked again after `pause` seconds.
     """
     waiting: deque[_Accepted] = deque()
     share = AdaptiveBatch(START_BATCH, 1, long_turn)
@@ -122,7 +122,7 @@ async def serve_listeners(
                     begun += 1
                 if begun >= COLLECT_EVERY:
                     begun = 0
-                    look()
+                    collect_young()
         finally:
             listening.close()
             # They have been taken from the kernel, which would have kept them for another worker, or refused them.

@@ -14,7 +14,7 @@ from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_state
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.gateway.store_keeper import FLUSH_ENTRIES, FLUSH_SECONDS, ROOM_ENTRIES
-from mesaya_ws.runtime.gc_tuning import keep, look
+from mesaya_ws.runtime.gc_tuning import collect_young, freeze
 from mesaya_ws.statestore.store import LmdbState
 
 
@@ -36,7 +36,7 @@ async def process(feed, records, now):
     for _ in feed.process(now):
         longest = max(longest, time.thread_time() - step)
         await trio.lowlevel.checkpoint()
-        look()
+        collect_young()
         for _ in feed.hub.fan_out():
             pass
         step = time.thread_time()
@@ -51,7 +51,7 @@ class Filling:
         self._store.reopen()
         self.feed.ingest(metadata, now)
         list(self.feed.process(now))
-        keep()
+        freeze()
         self._longest, self._cpu = 0.0, 0.0
         self._flushed, self._is_flushing = trio.current_time(), False
 

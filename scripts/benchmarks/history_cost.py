@@ -29,7 +29,7 @@ from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.gateway.store_keeper import FLUSH_ENTRIES, FLUSH_SECONDS
-from mesaya_ws.runtime.gc_tuning import keep, tuned_gc
+from mesaya_ws.runtime.gc_tuning import freeze, tuned_gc
 from mesaya_ws.statestore.store import LmdbState
 
 RESTAURANTS = 200
@@ -124,7 +124,7 @@ async def _cost(of, count, folder):
     if folder:
         store = LmdbState(Path(folder))
         store.reopen()
-    keep()
+    freeze()
     began, began_thread, longest = time.process_time(), time.thread_time(), 0.0
     flushed = trio.current_time()
 

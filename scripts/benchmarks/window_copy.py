@@ -24,7 +24,7 @@ from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_state
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.runtime.gc_tuning import look, tuned_gc
+from mesaya_ws.runtime.gc_tuning import collect_young, tuned_gc
 from mesaya_ws.statestore.store import LmdbState
 
 BATCH = 100
@@ -52,7 +52,7 @@ async def fill(folder, size):
         offset += BATCH
         feed.ingest(Records(Partition(topic, 0), batch, 0), SINCE)
         for _ in feed.process(SINCE):
-            look()
+            collect_young()
         if offset % COMMIT_EVERY == 0:
             await commit(feed, store, SINCE)
     await commit(feed, store, SINCE)

@@ -1,7 +1,7 @@
 import gc
 import sys
 
-from mesaya_ws.runtime.gc_tuning import SWITCH_INTERVAL, THRESHOLDS, keep, look, tuned_gc
+from mesaya_ws.runtime.gc_tuning import SWITCH_INTERVAL, THRESHOLDS, collect_young, freeze, tuned_gc
 
 
 async def test_gc_settings_hold_within_the_context_only():
@@ -11,7 +11,7 @@ async def test_gc_settings_hold_within_the_context_only():
         there = gc.get_freeze_count()
         assert there > 0
         more = [[] for _ in range(1000)]
-        keep()
+        freeze()
         assert gc.get_freeze_count() >= there + len(more)
     assert (gc.get_threshold(), sys.getswitchinterval()) == before
     assert gc.get_freeze_count() == 0
@@ -23,6 +23,6 @@ async def test_looks_bring_no_collection_of_the_whole_heap():
         gc.collect()  # from here on, nothing is old
         before, kept = gc.get_stats()[2]["collections"], []
         for _ in range(100_000):
-            look()
+            collect_young()
         kept += ([] for _ in range(10 * THRESHOLDS[0] * THRESHOLDS[1]))
         assert gc.get_stats()[2]["collections"] == before
