@@ -113,7 +113,7 @@ async def _serve_http(head, stream, early):
 
 
 async def play(port: int, cases: Iterable[str]) -> list:
-    """Have the cases played against a port, and return their results."""
+    """Play the cases against a port, and return their results."""
 
     async def run():
         try:

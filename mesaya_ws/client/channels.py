@@ -72,7 +72,7 @@ class Channels:
     # What is subscribed
 
     def add(self, channel: str, *, snapshot: bool, presence: bool = False) -> bool:
-        """Have a channel subscribed on every connection; return whether it was not yet."""
+        """Subscribe to a channel on every connection from now on; return whether it is a new one."""
         is_new = channel not in self.subscribed
         subscription = self.subscribed.setdefault(channel, Subscription())
         subscription.snapshot |= snapshot
@@ -172,6 +172,6 @@ class Channels:
         events.close()
 
     def wake(self) -> None:
-        """Have it looked at again whether the connection is read on."""
+        """Check again whether the connection is to be read."""
         self._moved.set()
         self._moved = trio.Event()

@@ -62,7 +62,7 @@ class Chat:
         return await self._position("block", blocked=blocked)
 
     async def typing(self, *, typing: bool = True) -> None:
-        """Let the others know that one is typing, or not any more; to be said again every few seconds.
+        """Tell the others that one is typing, or not any more; to be repeated every few seconds.
 
         There is no answer, a refusal is passed over, and without a connection it is not sent.
         """

@@ -58,7 +58,7 @@ async def supervise(
     stop_timeout: float = STOP_TIMEOUT,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Let WORKERS workers serve the port, until SIGTERM or SIGINT; a second signal kills them.
+    """Run WORKERS workers that serve the port, until SIGTERM or SIGINT; a second signal kills them.
 
     SIGHUP replaces them, one by one, by new ones with the settings that `load` returns then. With `serve`, the only
     worker runs in this process until the first reload. Workers that end at once are followed by others after the

@@ -12,7 +12,7 @@ import trio
 from attrs import Factory, define
 from load.process import Observed
 
-from benchmarks.exchanges import HEAD, found, measure, parser, row
+from benchmarks.exchanges import HEAD, append_restaurants, measure, parser, row
 from mesaya_ws.client.session import Session, connect
 
 GUESTS = 100
@@ -40,7 +40,7 @@ class Seen:
 
 
 async def join(url: str, user: str, seen: Seen, *, task_status: trio.TaskStatus[Session]) -> None:
-    """Be connected as a user, for ever, and note when messages arrive."""
+    """Stay connected as a user, and note when messages arrive, until cancelled."""
     async with connect(url, user=user) as session:
         task_status.started(session)
         async for event in session:
@@ -59,11 +59,11 @@ async def write(session: Session, restaurant: str, guest: str, id: str, seen: Se
 
 
 async def run(options: argparse.Namespace, settings: dict[str, str], gateway: Observed) -> None:
-    """Let them write, and print what was seen."""
+    """Make them write, and print what was seen."""
     url, seen = f"ws://127.0.0.1:{settings['PORT']}/ws", Seen()
     places = [(f"r{number // GUESTS}", f"guest-{number}") for number in range(options.conversations)]
     restaurants = sorted({restaurant for restaurant, _ in places})
-    await found(settings, restaurants)
+    await append_restaurants(settings, restaurants)
     async with trio.open_nursery() as nursery:
         for restaurant in restaurants:
             owner = await nursery.start(join, url, f"owner-{restaurant}", seen)

@@ -27,8 +27,8 @@ def row(name: str, seconds: Iterable[float]) -> str:
     return f"| {name} | " + " | ".join(f"{took[at] * 1000:.1f}" for at in places) + " |"
 
 
-async def found(settings: dict[str, str], restaurants: Sequence[str]) -> None:
-    """Let the restaurants be there."""
+async def append_restaurants(settings: dict[str, str], restaurants: Sequence[str]) -> None:
+    """Append the restaurants."""
     async with LogFeed(settings).open() as append:
         now = time.time_ns()
         await append(

@@ -30,7 +30,7 @@ def anonymous():
 
 
 async def process(feed, records, now):
-    """Let a feed process records, and write what it publishes; return the longest step, in seconds of CPU."""
+    """Process records in a feed, and write what it publishes; return the longest step, in seconds of CPU."""
     longest, step = 0.0, time.thread_time()
     feed.ingest(records, now)
     for _ in feed.process(now):
@@ -83,7 +83,7 @@ class Filling:
         await self._flush(now)
 
     def close(self):
-        """Let go of the store."""
+        """Close the store."""
         self.feed.known.stored.view.close()
         self._store.close()
 

@@ -14,7 +14,7 @@ import trio
 from attrs import Factory, define
 from load.process import Observed
 
-from benchmarks.exchanges import HEAD, found, measure, parser, row
+from benchmarks.exchanges import HEAD, append_restaurants, measure, parser, row
 from mesaya_ws.client.holds import Hold
 from mesaya_ws.client.requests import RequestError
 from mesaya_ws.client.session import Session, connect
@@ -47,7 +47,7 @@ class Took:
 
 
 async def join(url: str, user: str, *, task_status: trio.TaskStatus[Session]) -> None:
-    """Be connected as a user, for ever."""
+    """Stay connected as a user, until cancelled."""
     async with connect(url, user=user) as session:
         task_status.started(session)
         async for _ in session:
@@ -63,7 +63,7 @@ async def hold_one(session: Session, table: str, took: Took) -> None:
 
 
 async def rush(guests: list[Session], took: Took) -> None:
-    """Let all guests claim one table; who has it releases it when all are answered."""
+    """Claim one table for all guests; the one who gets it releases it when all are answered."""
     left, answered = len(guests), trio.Event()
 
     async def claim(session: Session) -> None:
@@ -90,7 +90,7 @@ async def rush(guests: list[Session], took: Took) -> None:
 
 
 async def apart(guests: list[Session], options: argparse.Namespace, gateway: Observed) -> None:
-    """Let each hold a table of its own, and print what it took."""
+    """Hold a table of its own for each, and print what it took."""
     uncounted, took, cpu = Took(), Took(), 0.0
     began = trio.current_time()
     async with trio.open_nursery() as holding:
@@ -112,7 +112,7 @@ async def apart(guests: list[Session], options: argparse.Namespace, gateway: Obs
 
 
 async def together(guests: list[Session], options: argparse.Namespace, gateway: Observed) -> None:
-    """Let all want one table, several times, and print what it took."""
+    """Claim one table for all, several times, and print what it took."""
     took = Took()
     await trio.sleep(ROUND)
     cpu = gateway.cpu()
@@ -131,9 +131,9 @@ async def together(guests: list[Session], options: argparse.Namespace, gateway: 
 
 
 async def run(options: argparse.Namespace, settings: dict[str, str], gateway: Observed) -> None:
-    """Let guests hold tables, each its own and then all the same, and print what was seen."""
+    """Hold tables for guests, each its own and then all the same, and print what was seen."""
     url = f"ws://127.0.0.1:{settings['PORT']}/ws"
-    await found(settings, [RESTAURANT])
+    await append_restaurants(settings, [RESTAURANT])
     async with trio.open_nursery() as nursery:
         watcher = await nursery.start(join, url, "watcher")
         await watcher.subscribe(f"restaurant:{RESTAURANT}:tables")

@@ -65,7 +65,7 @@ class Viewers:
                     self.received += data.count(b'"type":"presence"')
 
     def move(self, number):
-        """Have a client look at another floor plan."""
+        """Move a client to another floor plan."""
         connection = self._sockets[number]
         if self._at[number] is not None:
             self._say(connection, {"type": "unsubscribe", "channel": self._at[number]})
@@ -74,7 +74,7 @@ class Viewers:
         self._say(connection, {**message, "presence": True} if self.asks else message)
 
     def move_some(self, seconds, each_second):
-        """Have clients move for so many seconds, so many in each."""
+        """Move clients for so many seconds, so many in each."""
         steps = round(seconds * 20)
         began = time.monotonic()
         due = 0.0

@@ -23,7 +23,7 @@ CHECKPOINT_TIMEOUT = 60.0
 
 
 def ready(brokers: str, sizes: tuple[int, ...]) -> Iterator[tuple[int, Figures]]:
-    """Let a log grow to so many records, and yield at each size what a start on it takes.
+    """Grow a log to so many records, and yield at each size what a start on it takes.
 
     The second start is from the checkpoint that the first gateway has left, with an empty state directory; the third is
     from the state directory of the first one, without a checkpoint. Of the embedded log, it is said how large the topic

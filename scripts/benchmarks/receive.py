@@ -63,7 +63,7 @@ def a_session():
 
 
 def receive(name, times):
-    """Have a session receive messages so many times; return the seconds of processor time for one."""
+    """Pass messages to a session so many times; return the seconds of processor time for one."""
     session, texts = a_session(), [orjson.dumps(message).decode() for message in MESSAGES[name]]
     best = inf
     for repeats in (WARM_UP, *[times // ROUNDS] * ROUNDS):

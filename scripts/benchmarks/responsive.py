@@ -62,7 +62,7 @@ class Watched:
 
     @contextmanager
     def clients(self, count: int) -> Iterator[list[ClientConnection]]:
-        """Have clients that have been greeted."""
+        """Connect clients, until all have been greeted."""
         with ExitStack() as stack:
             clients = [
                 stack.enter_context(
@@ -97,7 +97,7 @@ def append(settings: dict[str, str], records: Iterable[Record]) -> None:
 
 
 def subscribe(clients: Iterable[ClientConnection], channel: str, answers: int) -> None:
-    """Have all clients subscribe with the state at once, and wait for so many messages of each."""
+    """Subscribe all clients at once, with the state, and wait for so many messages of each."""
     for client in clients:
         client.send(orjson.dumps({"type": "subscribe", "channel": channel, "snapshot": True}).decode())
     for client in clients:
@@ -222,7 +222,7 @@ def heavy() -> Iterator[Record]:
 
 
 def fan_out(connections: int) -> Seen:
-    """Let many in, and send all of them the same."""
+    """Connect many, and send all of them the same."""
     with watched() as gateway:
         plan = Plan(
             run=secrets.token_hex(3), port=int(gateway.settings["PORT"]), connections=connections, rate=10.0, duration=5

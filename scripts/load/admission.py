@@ -29,17 +29,17 @@ class Admission:
         return bool(self._waiting or self._back_at or self._to_cut is not None)
 
     def queue(self, clients: Iterable[Client], now: float) -> None:
-        """Let clients come from now on."""
+        """Queue clients to connect."""
         self._next = now
         self._waiting.extend(clients)
 
     def rush(self, clients: Iterable[Client]) -> None:
-        """Let clients come as fast as they can."""
+        """Queue clients to connect as fast as they can."""
         self._ramp = None
         self._waiting.extend(clients)
 
     def send_back(self, client: Client, at: float) -> None:
-        """Let a client come again at that time; such times never decrease by more than a moment."""
+        """Queue a client to connect again at that time; such times never decrease by more than a moment."""
         self._back_at.append((at, client))
 
     def start_cutting(self, clients: Iterable[Client], now: float) -> None:

@@ -32,7 +32,7 @@ class Dialogue:
         self._request = handshake(f"{plan.host}:{plan.port}", plan.path)
 
     def dial(self, client: Client) -> None:
-        """Let a client come."""
+        """Connect a client."""
         client.began = time.time_ns()
         client.state, client.rest = State.CONNECTING, b""
         self._admission.entering += 1

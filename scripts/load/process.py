@@ -41,7 +41,7 @@ class Observed:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Let it do nothing at all for the time of the context."""
+        """Stop it for the time of the context."""
         stopped = self.family()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)

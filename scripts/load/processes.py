@@ -68,7 +68,7 @@ class Processes:
             _receive(self._feed)
 
     def start_feed(self) -> None:
-        """Let the feed begin."""
+        """Start the feed."""
         if self._feed is not None:
             self._feed.send("start")
 
@@ -95,7 +95,7 @@ def _receive(pipe: Pipe):
 
 @contextmanager
 def starting(plan: Plan, feed: Feed | None) -> Iterator[Processes]:
-    """Have the processes of a run; they end with the context."""
+    """Start the processes of a run; they end with the context."""
     processes = Processes(plan, feed)
     try:
         yield processes

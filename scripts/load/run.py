@@ -128,7 +128,7 @@ class Run:
         )
 
     def _pile_up(self) -> None:
-        """Have all events fed while the server stands still, and let it go on."""
+        """Feed all events while the server is stopped, and let it go on."""
         if self._server is None:
             raise RunError("A backlog needs a server on this machine, to stop it.")
         with self._server.standing_still():
@@ -137,7 +137,7 @@ class Run:
                 self._observer.look("piling up")
 
     def _disturb(self) -> float | None:
-        """Let the run last, with what is to happen in it; return how long a storm took."""
+        """Wait for the length of the run, and cause what is planned in it; return how long a storm took."""
         plan, totals = self._plan, self.totals
         if plan.cut_every:
             self._processes.order("start_cutting")
@@ -165,7 +165,7 @@ class Run:
         return took if answered else None
 
     def _let_tokens_end(self) -> None:
-        """Have all tokens end within one minute; before it, the clients are warned, and renew them."""
+        """Make all tokens end within one minute; before it, the clients are warned, and renew them."""
         plan, totals = self._plan, self.totals
         self._observer.wait("settling", 1.0)
         totals.part = "calm"
@@ -180,7 +180,7 @@ class Run:
         totals.part = None
 
     def _stop_some(self) -> float | None:
-        """Let clients come that read nothing, half way; return the memory that each of them costs the server.
+        """Connect clients that read nothing, half way; return the memory that each of them costs the server.
 
         The window grows alike in both halves, so what the second half takes more than the first is theirs.
         """
@@ -216,6 +216,6 @@ class Run:
 def running(
     plan: Plan, feed: Feed | None, server: Observed | None, watcher: Watcher, company: Sequence[Observed] = ()
 ) -> Iterator[Run]:
-    """Have a run; its processes end with the context."""
+    """Prepare a run; its processes end with the context."""
     with starting(plan, feed) as processes:
         yield Run(plan, processes, server, watcher, company)

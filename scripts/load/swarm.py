@@ -74,7 +74,7 @@ class Swarm:
     # Commands
 
     def connect(self) -> None:
-        """Let all clients come that have not been away for long."""
+        """Connect all clients that have not been away for long."""
         self._admission.queue((client for client in self._clients if client.position is None), time.monotonic())
 
     def cut_all(self) -> None:
@@ -84,11 +84,11 @@ class Swarm:
                 self._dialogue.cut(client)
 
     def come_back(self) -> None:
-        """Let those who are away come back as fast as they can."""
+        """Connect those who are away, as fast as they can."""
         self._admission.rush(client for client in self._clients if client.state is State.AWAY)
 
     def stop_reading(self) -> None:
-        """Let those come who read nothing."""
+        """Connect those who read nothing."""
         self._admission.queue(self._stopped, time.monotonic())
 
     def start_cutting(self) -> None:

@@ -243,7 +243,7 @@ class Merge(Generic[Item]):
         self._held.append(queue)
 
     def _release(self, now: int) -> None:
-        """Let the first go on whose parent has come, or has been waited for long enough."""
+        """Release the first held queue whose parent has come, or has been waited for long enough."""
         for queue in sorted(self._held, key=lambda queue: (queue.timestamp, queue.place)):
             parent = self._missing(queue.items[0])
             if parent is not None and parent == queue.parent and parent not in self.expired_parents:

@@ -41,7 +41,7 @@ class Children:
         return ids[::-1]
 
     def put(self, id: str, data: Data) -> None:
-        """Have an entity as it is now; one that is not under its parent yet comes last there."""
+        """Put an entity, as it is now, under its parents; one that is new there comes last."""
         for field, known in self._by_field.items():
             if (parent := data.get(field)) is not None:
                 siblings = known.get(parent)
@@ -50,7 +50,7 @@ class Children:
                 siblings[id] = data
 
     def remove(self, id: str, data: Data) -> None:
-        """Have an entity no longer, as it was last."""
+        """Remove an entity from its parents; `data` is as it was last."""
         for field, known in self._by_field.items():
             if (parent := data.get(field)) is not None:
                 siblings = known[parent]

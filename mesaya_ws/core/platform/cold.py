@@ -101,7 +101,7 @@ class ColdRows:
             self._bytes -= size
 
     def _make_room(self, most: int) -> None:
-        """Let go of some that can be read again, if they take too much; at most so many."""
+        """Evict some that can be read again, if they take too much; at most so many."""
         while self._bytes > self._cache_bytes and most > 0:
             id, size = self._sizes.popitem(last=False)
             self.hot.pop(id, None)

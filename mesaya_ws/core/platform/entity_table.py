@@ -235,7 +235,7 @@ class EntityTable:
         self.next_place += 1
 
     def forget(self, id: str) -> None:
-        """Know nothing of an entity any more, as if no record had been about it."""
+        """Forget an entity, as if no record had been about it."""
         self._end(id)
         self.tombstones.forget(id)
 

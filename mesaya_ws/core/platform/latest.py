@@ -35,7 +35,7 @@ class Latest(Generic[Value]):
         return True
 
     def remove(self, key: str) -> None:
-        """Let go of a value, if there is one."""
+        """Remove a value, if there is one."""
         if self.entries.pop(key, None) is not None:
             self._tracked.note(key, None)
 

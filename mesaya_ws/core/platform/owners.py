@@ -39,7 +39,7 @@ class Owners:
         return self.assigned.get(restaurant) or known.get("ownerId") or self.found.get(restaurant)
 
     def apply_restaurant(self, event: Event) -> None:
-        """Let go of an owner by a request if a later record of the restaurant names its owner."""
+        """Drop an owner known by a request if a later record of the restaurant names its owner."""
         assigned = self.assigned.entries.get(event.id)
         restaurants = self._entities["restaurant"]
         if assigned is None or "ownerId" not in event.data or event.id not in restaurants.alive:
@@ -73,12 +73,12 @@ class Owners:
             self._tracked_found.note(restaurant, owner)
 
     def forget_assigned(self) -> Iterator[None]:
-        """Know nothing of any request any more; yields after some of it."""
+        """Forget all requests, yielding after some of them."""
         yield from self.assigned.discard()
         self.assigned = Latest(self._tracked)
 
     def forget_found(self) -> Iterator[None]:
-        """Know nothing any more of what the platform's API has said; yields after some of it."""
+        """Forget what the platform's API has said, yielding after some of it."""
         found, self.found = self.found, {}
         return self._tracked_found.emptied(found)
 

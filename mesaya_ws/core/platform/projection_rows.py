@@ -34,7 +34,7 @@ def _latest(projections: Projections) -> Mapping[str, Latest[Any]]:
 
 
 def load_row(projections: Projections, table: str, id: str, value: Any) -> None:
-    """Have one of the rows known, those of one table in their order. Raises `ValueError` when it is none."""
+    """Load one of the rows; those of one table come in their order. Raises `ValueError` when it is none."""
     kind, _, entity = table.partition("/")
     try:
         if kind in ("alive", "gone", "found"):

@@ -34,7 +34,7 @@ class Ranking:
         return [id for _, id in self._order[-count:]]
 
     def discard(self) -> Iterator[None]:
-        """Let go of all, yielding after some of it; nothing may come meanwhile."""
+        """Forget all, yielding after some of it; nothing may be added meanwhile."""
         while self._order:
             for _, id in self._order[-DISCARDED_AT_ONCE:]:
                 del self._places[id]

@@ -53,7 +53,7 @@ class Places:
         self._ledger = Ledger()
 
     def seek(self, consumer: Consumer, partition: TopicPartition) -> None:
-        """Let the consumer go on from our offset."""
+        """Seek the consumer to our offset."""
         here = self.next[partition]
         consumer.seek(partition, here, self.epochs[partition].at(here))
 

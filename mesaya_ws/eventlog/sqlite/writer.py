@@ -46,7 +46,7 @@ class Writer:
         self._token = trio.lowlevel.current_trio_token()
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        """Have `records` appended; cancelled before they were written, they are not written.
+        """Append `records`, unless it is cancelled before they are written.
 
         Raises `LogUnavailableError`.
         """
@@ -61,7 +61,7 @@ class Writer:
         return request.appended
 
     def close(self) -> None:
-        """Let `run` end, after what was requested before."""
+        """End `run`, after all that was requested before."""
         self._requests.put(None)
 
     def run(self) -> None:

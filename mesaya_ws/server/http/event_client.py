@@ -128,7 +128,7 @@ class EventClient:
         return None
 
     def greet(self) -> None:
-        """Have the client informed who it is, and how fresh the channels are."""
+        """Send the client who it is, and how fresh the channels are."""
         self._queue.offer(self.session.greeting(time()), 1)
 
     def subscribe(self, *, partial: bool = False, presence: bool = False) -> codes.ErrorCode | CloseCode | None:

@@ -70,13 +70,13 @@ class EventQueue:
             self.wake()
 
     def disconnect(self, code: CloseCode) -> None:
-        """Have the client's stream ended."""
+        """End the client's stream."""
         self._owner.close(code)
 
     # What the task calls that takes from it
 
     def wake(self) -> None:
-        """Have the task look, which finds that it is backlogged."""
+        """Wake the task, which then finds that it is backlogged."""
         self.backlogged = True
         self._offered.set()
 

@@ -84,7 +84,7 @@ class _Exchange:
         self._has_begun = self._is_refused = self._is_endless = False
 
     async def run(self, app: ASGIApp, head: Head, trailing_data: bytes, tasks: TaskGroup) -> None:
-        """Have `app` answer in `tasks`, and take what the client sends for as long as it may send something."""
+        """Run `app` in `tasks`, and receive from the client for as long as it may send something."""
         framework: ASGIFramework = app  # type: ignore[assignment]  # two names for the same
         http = HTTPStream(
             ASGIWrapper(framework),

@@ -26,7 +26,7 @@ class Backlog:
         self.messages = 0
 
     def put(self, data: bytes, messages: int) -> None:
-        """Let `data`, which holds that many whole frames, come after all that waits."""
+        """Queue `data`, which holds that many whole frames, after all that waits."""
         self.bytes += len(data)
         if self._stream is not None and data[0] in CONTROLS:
             self._controls += data
@@ -35,7 +35,7 @@ class Backlog:
             self._queued.append((data, messages))
 
     def stream(self, frames: Iterator[bytes]) -> None:
-        """Let `frames`, of one message, come next; to be called when nothing is queued."""
+        """Queue the `frames` of one message; to be called when nothing is queued."""
         self._stream = frames
 
     @property

@@ -252,6 +252,6 @@ class Connection:
         self._registry.remove(self)
 
     def detach(self) -> None:
-        """Let go of the socket and the send queue: neither is used again."""
+        """Give up the socket and the send queue: neither is used again."""
         self._send_queue.close()
         self._stream.detach()

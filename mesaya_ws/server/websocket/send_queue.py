@@ -149,7 +149,7 @@ class SendQueue:
         self.backlogged = True
 
     def disconnect(self, code: CloseCode) -> None:
-        """Have the connection closed."""
+        """Close the connection."""
         if self._owner is not None:
             self._owner.close(code)
 
@@ -191,7 +191,7 @@ class SendQueue:
         return self._progress[1]
 
     async def _run_writer(self) -> None:
-        """Be the writer task of the connection; a fault of it is its owner's, and must not end other connections."""
+        """Run the writer task. The owner handles its faults, which must not end other connections."""
         try:
             await self._send()
         except Exception as fault:  # noqa: BLE001 - whatever it is, the owner handles it

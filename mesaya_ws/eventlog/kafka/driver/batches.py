@@ -168,7 +168,7 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
     most = sizes.record
 
     def more(wanted: int) -> None:
-        """Have `data` begin at `at`, and hold so many bytes, if there are."""
+        """Make `data` begin at `at`, and hold so many bytes, if there are."""
         nonlocal data, at, unpacked
         parts, held = [data[at:]], len(data) - at
         while held < wanted and read is not None and (part := read(max(chunk, wanted - held))):

@@ -25,7 +25,7 @@ class Loop(NetworkSelector):  # type: ignore[misc]  # kafka-python has no types
     """The event loop of one client's connections."""
 
     def go_on_waiting(self) -> None:
-        """Let the running task sleep until its registered event happens again; a handler for `KernelEvent`."""
+        """Put the running task to sleep until its registered event happens again; a handler for `KernelEvent`."""
         self._current.state = TaskState.WAIT_IO
 
 

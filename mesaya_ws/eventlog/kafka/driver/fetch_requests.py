@@ -22,5 +22,5 @@ fetch_request = lru_cache(4096)(_FetchRequest)
 
 
 def reuse_fetch_partitions() -> None:
-    """Let all fetches of this process reuse what they ask of a partition. It may be called more than once."""
+    """Make all fetches of this process reuse what they ask of a partition. It may be called more than once."""
     fetching._FetchPartition = fetch_request
