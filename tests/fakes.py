@@ -83,8 +83,10 @@ class FakeLog:
     def failing(self, reason: str = "the fake log is out of order") -> Iterator[None]:
         """Answer nobody for the time of the context."""
         self.fail(reason)
-        yield
-        self.recover()
+        try:
+            yield
+        finally:
+            self.recover()
 
     def hide(self, topic: str, kind: Hindrance = Hindrance.UNKNOWN) -> None:
         """Let a topic not be read from now on, as when its partition has no leader; the others go on."""
@@ -100,8 +102,10 @@ class FakeLog:
     def losing_acknowledgements(self) -> Iterator[None]:
         """Take records for the time of the context, without that any follower receives them."""
         self._loses_acknowledgements = True
-        yield
-        self._loses_acknowledgements = False
+        try:
+            yield
+        finally:
+            self._loses_acknowledgements = False
 
     def hang(self) -> None:
         """Never answer what is asked from now on."""

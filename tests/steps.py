@@ -3,6 +3,9 @@
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import trio
 
 
 def calls(act: Callable[[], object]) -> int:
@@ -24,6 +27,26 @@ def calls(act: Callable[[], object]) -> int:
         if collects:
             gc.enable()
     return count
+
+
+class TaskSteps(trio.abc.Instrument):
+    """Counts the steps of all tasks: so many have been `taken`."""
+
+    taken = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.taken += 1
+
+
+@contextmanager
+def counted_task_steps() -> Iterator[TaskSteps]:
+    """Count the steps of tasks for the time of the context."""
+    steps = TaskSteps()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        yield steps
+    finally:
+        trio.lowlevel.remove_instrument(steps)
 
 
 def most_calls_in_a_step(steps: Iterator[object]) -> int:

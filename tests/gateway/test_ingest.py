@@ -18,6 +18,7 @@ from mesaya_ws.gateway.ingest import Ingest
 from mesaya_ws.gateway.log_reports import LogReports
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
+from tests.steps import counted_task_steps
 from tests.support.instance import FakeServices, Owner, a_feed, a_session, ask, session_identities
 from tests.support.log import NOW, Log
 
@@ -59,15 +60,6 @@ async def test_what_is_no_more_does_not_lag(nursery):
         assert feed.lags() == lags | dict.fromkeys({STAYS, GOES} - lags.keys(), 0)
 
 
-class Steps(trio.abc.Instrument):
-    """Counts the steps of tasks."""
-
-    taken = 0
-
-    def before_task_step(self, task):
-        self.taken += 1
-
-
 class NotingFeed(Feed):
     """A feed that only notes what it is to ingest (`note`)."""
 
@@ -76,14 +68,14 @@ class NotingFeed(Feed):
 
 
 async def test_others_run_while_many_records_are_ingested(nursery):
-    feed, steps, ingested = a_feed(kind=NotingFeed, max_bytes=1000), Steps(), []
-    feed.note = lambda news: ingested.append((steps.taken, len(news.records)))
-    trio.lowlevel.add_instrument(steps)
+    feed, ingested = a_feed(kind=NotingFeed, max_bytes=1000), []
     deliver, news = trio.open_memory_channel(10)
     for source, count in ((STAYS, 2 * INGEST_BATCH + 1), (GOES, INGEST_BATCH - 2), (GOES, 1)):
         deliver.send_nowait(Records(source, [Record(*source, 0, 0, None, None)] * count, 0))
-    nursery.start_soon(an_ingest(feed).run, news)
-    await wait_all_tasks_blocked()
+    with counted_task_steps() as steps:
+        feed.note = lambda news: ingested.append((steps.taken, len(news.records)))
+        nursery.start_soon(an_ingest(feed).run, news)
+        await wait_all_tasks_blocked()
     assert [size for _, size in ingested] == [INGEST_BATCH, INGEST_BATCH, 1, INGEST_BATCH - 2, 1]
     first, second, *rest = [step for step, _ in ingested]
     assert first < second < rest[0], "a step for each of the full pieces"
@@ -138,14 +130,8 @@ async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by
 async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):
     channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
-    feed, steps, lines = a_feed(max_bytes=1000), Steps(), []
-
+    feed, lines = a_feed(max_bytes=1000), []
     registry, services = SessionRegistry(), FakeServices()
-
-    def show(_):
-        lines.append((steps.taken, bool(feed.progress.gaps)))
-
-    services.render_snapshot = show
     deliver, news = trio.open_memory_channel(10)
     nursery.start_soon(an_ingest(feed, registry=registry).run, news)
     await deliver.send(LogMetadata({reviews: OffsetRange(0, 0, "a")}, {}))
@@ -155,9 +141,10 @@ async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_posi
         ask(session, channel=channel)
         registry.add(Owner(session))
 
-    trio.lowlevel.add_instrument(steps)
-    await deliver.send(Gap(reviews, 0, 5))
-    await wait_all_tasks_blocked()
+    with counted_task_steps() as steps:
+        services.render_snapshot = lambda _: lines.append((steps.taken, bool(feed.progress.gaps)))
+        await deliver.send(Gap(reviews, 0, 5))
+        await wait_all_tasks_blocked()
     assert len(lines) == count
     assert all(is_owed for _, is_owed in lines)
     assert len({step for step, _ in lines}) >= 4

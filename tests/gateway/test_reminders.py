@@ -13,6 +13,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.gateway.proposals import SET_AT_ONCE
 from mesaya_ws.gateway.reminders import Reminders
 from tests.core.replicas import Replica, SharedLog
+from tests.steps import counted_task_steps
 from tests.support.log import record
 
 AFTER = 60.0
@@ -117,25 +118,15 @@ async def test_instance_that_starts_goes_on_with_what_is_open(log, nursery, auto
     assert instance.replica.feed.known.acknowledgement("x1").reminded == 1
 
 
-class Steps(trio.abc.Instrument):
-    """Counts the steps of tasks."""
-
-    taken = 0
-
-    def before_task_step(self, task):
-        self.taken += 1
-
-
 async def test_instance_that_starts_looks_at_what_is_acknowledged_in_small_steps(log, nursery):
-    instance, steps = Instance(log), Steps()
+    instance = Instance(log)
     acks = instance.replica.feed.known.projections.acks
     for number in range(20 * SET_AT_ONCE):
         acks.apply(Open(f"x{number}", "r1", 60_000), log.now)
         acks.apply(Ack(f"x{number}", "r1", "o1"), log.now)
-    trio.lowlevel.add_instrument(steps)
-    nursery.start_soon(instance.reminders.run, instance.live)
-    await wait_all_tasks_blocked()
-    trio.lowlevel.remove_instrument(steps)
+    with counted_task_steps() as steps:
+        nursery.start_soon(instance.reminders.run, instance.live)
+        await wait_all_tasks_blocked()
     assert steps.taken >= 20
 
 

@@ -1,11 +1,15 @@
 """The application, with a log in memory behind it."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import typed_settings as ts
 
 from mesaya_ws import __version__
+from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.watermark import Fresh
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import NewRecord, Record
@@ -22,6 +26,16 @@ from tests.server.http.client import Answer, get, post
 from tests.support.instance import a_feed
 
 TOKEN = "a token of the tests"
+
+
+class Tokens:
+    """Knows callers by their tokens; no other token is signed by anybody."""
+
+    def __init__(self, known: Mapping[str, Identity | Unavailable]) -> None:
+        self._known = known
+
+    async def authenticate(self, token: str) -> Identity | Unavailable | BadToken:
+        return self._known.get(token, BadToken(Flaw.SIGNATURE))
 
 
 class Service:

@@ -9,7 +9,6 @@ import pytest
 import trio
 from starlette.applications import Starlette
 
-from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.subscription import State
 from mesaya_ws.server.http import connections
@@ -17,19 +16,13 @@ from mesaya_ws.server.http.connections import connections_route
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.settings import Settings
 from tests.server.http.client import get
+from tests.server.http.service import Tokens
 from tests.support.instance import a_feed
 from tests.support.log import Log
 
 TOKEN = "a token of the tests"
 SECRET = "x.secret-of-a-user"
-
-
-class Tokens:
-    """Knows an admin and a guest by their tokens."""
-
-    async def authenticate(self, token):
-        known = {"x.admin": Identity("a", ("ADMIN",)), SECRET: Identity("g")}
-        return known.get(token, BadToken(Flaw.NO_KEY))
+TOKENS = Tokens({"x.admin": Identity("a", ("ADMIN",)), SECRET: Identity("g")})
 
 
 def client(number, *, user=None, channels=(), waiting=0, opened_at=10.0, **more):
@@ -125,10 +118,10 @@ async def test_a_limit_that_is_none_is_refused(limit):
         (TOKEN, None, False, TOKEN, 200),
         (TOKEN, None, False, None, 401),
         ("", None, False, None, 200),
-        (TOKEN, Tokens(), True, "x.admin", 200),
-        (TOKEN, Tokens(), True, SECRET, 401),
-        ("", Tokens(), True, "x.wrong", 401),
-        ("", Tokens(), True, None, 401),
+        (TOKEN, TOKENS, True, "x.admin", 200),
+        (TOKEN, TOKENS, True, SECRET, 401),
+        ("", TOKENS, True, "x.wrong", 401),
+        ("", TOKENS, True, None, 401),
     ],
 )
 async def test_connections_are_for_operators(publish_token, authentication, auth, token, status):

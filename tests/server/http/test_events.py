@@ -4,7 +4,6 @@ import pytest
 from starlette.applications import Starlette
 
 from mesaya_ws.core.access.authentication import Unavailable
-from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.registry import SessionRegistry
@@ -14,18 +13,12 @@ from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.server.http.events import EventServer
 from mesaya_ws.settings import Settings
 from tests.server.http.client import ask, request
+from tests.server.http.service import Tokens
 from tests.support.instance import CHANNEL, World, a_session, session_identities
 
 OWN = "user:u1:notifications"
 ACCEPTS = ("application/json", "text/event-stream")
-
-
-class Tokens:
-    """Knows two users by their tokens, and of one token nothing for now."""
-
-    async def authenticate(self, token):
-        known = {"x.u1": Identity("u1"), "x.u2": Identity("u2"), "x.later": Unavailable.KEYS}
-        return known.get(token, BadToken(Flaw.SIGNATURE))
+TOKENS = Tokens({"x.u1": Identity("u1"), "x.u2": Identity("u2"), "x.later": Unavailable.KEYS})
 
 
 class Desk:
@@ -78,7 +71,7 @@ class Desk:
     ],
 )
 async def test_events_are_for_whom_the_token_names(channel, authorization, required, status, code):
-    desk = Desk(authentication=Tokens(), auth_required=required)
+    desk = Desk(authentication=TOKENS, auth_required=required)
     answer = await desk.get(channel, authorization)
     assert answer.status == status
     assert (answer.error if code else list(answer.json)) == (code or ["events", "position"])
@@ -92,7 +85,7 @@ async def test_events_are_for_whom_the_token_names(channel, authorization, requi
 
 
 async def test_newest_of_too_many_of_a_user_is_refused_and_sees_nothing():
-    desk = Desk(authentication=Tokens(), max_per_user=1)
+    desk = Desk(authentication=TOKENS, max_per_user=1)
     first = desk.world.client()
     assert identify(first, Identity("u1"), 0.0)
     answer = await desk.get(OWN, "Bearer x.u1")

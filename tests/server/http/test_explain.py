@@ -3,7 +3,6 @@ import pytest
 import trio
 from starlette.applications import Starlette
 
-from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.platform.projection_rows import rows_of
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
@@ -12,6 +11,7 @@ from mesaya_ws.settings import Settings
 from tests.scenarios.rights import Platform
 from tests.server.http.client import ask as send
 from tests.server.http.client import post, request
+from tests.server.http.service import Tokens
 from tests.support.instance import a_feed
 from tests.support.log import Log
 from tests.timing import PATIENCE
@@ -21,14 +21,7 @@ RECORD = {
     "topic": "mesa-ya.reviews.events",
     "value": {"event_type": "created", "data": {"id": "v", "restaurantId": "R"}},
 }
-
-
-class Tokens:
-    """Knows an admin and a guest by their tokens."""
-
-    async def authenticate(self, token):
-        known = {"x.admin": Identity("a", ("ADMIN",)), "x.guest": Identity("g")}
-        return known.get(token, BadToken(Flaw.NO_KEY))
+TOKENS = Tokens({"x.admin": Identity("a", ("ADMIN",)), "x.guest": Identity("g")})
 
 
 @pytest.fixture
@@ -68,14 +61,14 @@ async def test_explain_answers_by_what_is_known_and_changes_nothing(feed):
         (TOKEN, None, False, TOKEN, 200),
         (TOKEN, None, False, None, 401),
         ("", None, False, None, 200),
-        (TOKEN, Tokens(), True, TOKEN, 200),
-        (TOKEN, Tokens(), True, "x.admin", 200),
-        (TOKEN, Tokens(), True, "x.guest", 401),
-        (TOKEN, Tokens(), True, "x.wrong", 401),
-        ("a.b", Tokens(), True, "a.b", 200),
-        ("", Tokens(), True, "x.admin", 200),
-        ("", Tokens(), True, "x.guest", 401),
-        ("", Tokens(), True, None, 401),
+        (TOKEN, TOKENS, True, TOKEN, 200),
+        (TOKEN, TOKENS, True, "x.admin", 200),
+        (TOKEN, TOKENS, True, "x.guest", 401),
+        (TOKEN, TOKENS, True, "x.wrong", 401),
+        ("a.b", TOKENS, True, "a.b", 200),
+        ("", TOKENS, True, "x.admin", 200),
+        ("", TOKENS, True, "x.guest", 401),
+        ("", TOKENS, True, None, 401),
     ],
 )
 async def test_explain_is_for_who_may_publish_and_admins(feed, publish_token, authentication, auth, token, status):
@@ -85,12 +78,12 @@ async def test_explain_is_for_who_may_publish_and_admins(feed, publish_token, au
 
 @pytest.mark.parametrize(("token", "status"), [("x.admin", 503), ("x.wrong", 401), (TOKEN, 200)])
 async def test_explain_before_all_is_read_is_for_nobody_by_a_role(token, status):
-    assert (await ask(app_of(a_feed(), authentication=Tokens()), token=token)).status == status
+    assert (await ask(app_of(a_feed(), authentication=TOKENS), token=token)).status == status
 
 
 async def test_explain_is_for_who_is_an_admin_by_the_log_whatever_an_earlier_token_says():
     platform = Platform()
-    app = app_of(platform.feed, publish_token="", authentication=Tokens())
+    app = app_of(platform.feed, publish_token="", authentication=TOKENS)
     assert [(await ask(app, token=token)).status for token in ("x.admin", "x.guest")] == [200, 401]
     platform.roles("a", "USER")
     platform.roles("g", "ADMIN")
