@@ -123,7 +123,7 @@ class MergingEar(SlowEar):
         if isinstance(news, LogMetadata):
             self._merge.lags(news.lags)
         for batch in news.batches if isinstance(news, PollResult) else [news] if isinstance(news, Records) else []:
-            self._merge.push(batch.source, [(record, None) for record in batch.records], batch.lag)
+            self._merge.push(batch.source, [(record, None) for record in batch.records], batch.lag, 0)
         self.taken += [record for record, _ in self._merge.take(0)]
         await super().deliver(news)
 

@@ -77,7 +77,7 @@ class Merge(Generic[Item]):
         # To find the first key of a dict takes as long as how many were deleted before it.
         self.expired_parents: dict[str, Any] = OrderedDict()
 
-    def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
+    def push(self, source: Source, items: Sequence[Item], lag: int, now: int) -> None:
         """Add the next items of a source, which came `now`; the source is known to hold `lag` more after them."""
         queue = self._queues.get(source)
         if queue is None:
@@ -101,7 +101,7 @@ class Merge(Generic[Item]):
         if is_new_head and not self._disarranged:
             heappush(self._heads, (held[0][0].timestamp, queue.place, queue))
 
-    def push_marker(self, partition: Partition, item: Item, now: int = 0) -> None:
+    def push_marker(self, partition: Partition, item: Item, now: int) -> None:
         """Add what must be taken right after all that has been pushed of a partition, before what is still to come."""
         source = None if None in self._queues else partition
         self.push(source, [item], self._queue(source).lag, now)

@@ -25,9 +25,9 @@ def test_only_large_records_are_decoded_before_their_turn():
 def test_a_gap_comes_after_what_came_before_it():
     merge = new_merge(Known(Cursor()), 1000, 10, 1 << 20)
     before, after = (record("review.created", id, offset=offset) for id, offset in (("v", 0), ("w", 5)))
-    merge.push(REVIEWS, items_of([before]), 0)
+    merge.push(REVIEWS, items_of([before]), 0, 0)
     gap = Gap(REVIEWS, 1, 5)
-    merge.push_marker(*gap_item(gap))
-    merge.push(REVIEWS, items_of([after]), 0)
+    merge.push_marker(*gap_item(gap), 0)
+    merge.push(REVIEWS, items_of([after]), 0, 0)
     taken = [(item[0].offset, item[1] if isinstance(item[1], Gap) else item[1].id) for item in merge.take(0)]
     assert taken == [(0, "v"), (4, gap), (5, "w")]
