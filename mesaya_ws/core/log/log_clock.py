@@ -10,7 +10,7 @@ class LogClock:
     """Follows the log's clock. `steady` is ms of a clock that never steps; times of the log are ms since 1970."""
 
     def __init__(self) -> None:
-        # The log's time less ours.
+        # Bounds of the log's time minus ours.
         self._least: int | None = None
         self._greatest: int | None = None
 

@@ -51,12 +51,12 @@ class ColdRows:
         self.on_disk = on_disk
         self.stored = on_disk.stored
         self.anew = on_disk.anew
-        # What is known of some: None that they do not exist. Of what is in here, this is the truth.
+        # The rows that are in memory, which count before those of the store; None: there is no such row.
         self.hot: dict[str, Known | None] = {}
-        # Of those in there that can be read again, the bytes that they take; the next one to go comes first.
+        # The bytes of those of them that can be read again; the next one to be evicted comes first.
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
-        # The last one that was looked for, and does not exist: until another one is, it is hot.
+        # The last id that was looked for in vain, which stays in memory until another one is.
         self._absent: str | None = None
         self._cache_bytes = on_disk.cache_bytes
         self._recent: set[str] = set()

@@ -167,7 +167,7 @@ ENTITIES: Mapping[str, Entity] = {
             remembered=("restaurantId", "userId"),
             is_scheduled=True,
             absent=("userName",),
-            # So does the shape call them that clients see, which the platform's documents give for producers too.
+            # These are the names that clients see; the platform's documents give them for producers, too.
             aliases={"clientName": "userName", "date": "reservationTime"},
             fields={
                 "restaurantId": reference,
@@ -183,7 +183,7 @@ ENTITIES: Mapping[str, Entity] = {
             "payment",
             "paymentId",
             status="paymentStatus",
-            # It is of a reservation or of a subscription, which nothing else that is known of it depends on.
+            # It is of a reservation or of a subscription; nothing else that is known of it depends on which.
             absent=("subscriptionId",),
             fields={
                 "reservationId": reference,

@@ -91,7 +91,7 @@ class EntityTable:
 
     def _put_on_disk(self, on_disk: OnDisk) -> None:
         self.cold = rows = ColdRows(f"alive/{self.entity.name}", on_disk)
-        # These can all that is needed of dicts.
+        # They have all of a dict that is used here.
         self.alive = cast("dict[str, Data]", Alive(rows))
         self.provenances = cast("dict[str, Provenance]", Provenances(rows))
         self.places = cast("dict[str, int]", Places(rows))
@@ -141,7 +141,7 @@ class EntityTable:
         if ends:
             is_whole = False
         elif before is not None and (is_whole or not unknown):
-            # So are nearly all records, for which this is the shortest way.
+            # Nearly all records come this way, which is the shortest.
             known = self.provenances[id]
             provenance = superseded(known, at) if is_whole else updated(known, at, names)
             if provenance is not None:

@@ -210,7 +210,7 @@ def inbox_state(view: View) -> ChannelState:
     side = RESTAURANT if of_restaurant else GUEST
     table = chats.conversations
     keys = table.of_restaurant(subject) if of_restaurant else table.of_guest(subject)
-    # Those that are forgotten, and not swept up yet, come last, but where the log's clock was wrong.
+    # Forgotten ones that have not been removed yet come last, unless the log's clock was wrong.
     known = (each for each in map(chats.get, islice(keys, LOOKED_AT)) if each is not None)
     latest = list(islice(known, SHOWN + 1))
     shown = [conversation_shown(conversation, side, view.projections) for conversation in latest[:SHOWN]]

@@ -49,7 +49,7 @@ def section_rule(event: Event, before: Before, after: After, projections: Projec
     if after.is_late:
         what = "updated"
     if event.what == "deleted":
-        # It ended some time, and has come again; what had stood in it has not.
+        # It had ended, and exists again; what had stood in it does not.
         entities = projections.entities
         tables = {id: table for id, table in tables.items() if id not in entities["table"].alive}
         objects = {id: one for id, one in objects.items() if id not in entities["section_object"].alive}
@@ -68,7 +68,7 @@ def _leaving(section: Data, tables: Mapping[str, Data], objects: Mapping[str, Da
     """Return what is said of a section that goes with all that stands in it."""
     # The record's own tables too: some of them may have been there before the log began.
     listed = dict.fromkeys(table["tableId"] for table in projections.relations.listed(section))
-    # Of many, most of the time went into looking for those that come twice.
+    # With many tables, the search for those that come twice took most of the time.
     others = [id for id in tables if id not in listed] if listed else tables
     leaving = section | {"tableIds": [*listed, *others]}
     return leaving | {"sectionObjectIds": list(objects)} if objects else leaving

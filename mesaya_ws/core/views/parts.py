@@ -26,7 +26,7 @@ def part_rule(kind: str, belongs_by: str = "restaurantId", otherwise: Dispositio
         if former is not None and former.get(belongs_by) == data.get(belongs_by):
             left = here
         else:
-            # Of whom it is a part does not change where that is.
+            # It has moved; where its former parent is, this record does not change.
             left = projections.relations.place(entity, former)
         if not after.exists:
             if after.is_late and former is None:

@@ -56,7 +56,7 @@ def restaurant_rule_in_steps(event: Event, before: Before, after: After, project
         shown = shown | {"ownerId": owner}
     public = _public(shown)
     messages = [Message("global:restaurants", f"restaurant.{what}", timestamp, public)]
-    # It ended some time, and is there again: its channels begin anew, with what belongs to it.
+    # It had ended, and exists again: its channels begin anew, with what belongs to it.
     parts = 0
     begins = after.exists and (not before.is_open or event.what == "deleted")
     for kind in RESTAURANT_KINDS.values() if begins or what == "deleted" else (RESTAURANT_KINDS["info"],):

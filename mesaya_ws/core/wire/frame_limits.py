@@ -92,8 +92,8 @@ class FrameLimiter:
     """
 
     limits: FrameLimits
-    # What is left of frames and bytes, as of one time: two buckets, which are filled at once, for an idle client costs
-    # what it has.
+    # What is left of frames and bytes, as of one time: two buckets that are filled together, since each number here is
+    # memory of an idle client.
     _frames: float = field(init=False)
     _bytes: float = field(init=False)
     _filled_at: float = field(init=False, default=float("-inf"))
