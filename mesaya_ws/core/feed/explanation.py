@@ -3,7 +3,7 @@
 It is processed as any other record, by the rules of `router`, but applied to a draft of what is known: nothing changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -71,7 +71,8 @@ def explain(
     event = decode(record)
     explanation: Explanation = {"understood": _understood(event)}
     draft = projections.draft()
-    if not is_alone and isinstance(event, Event) and event.entity in WIDE and is_wide(event, draft):
+    # A draft does not know which reservations are to come; nothing has been applied to it yet.
+    if not is_alone and isinstance(event, Event) and event.entity in WIDE and is_wide(event, projections):
         raise TooWideError(f"It concerns more than {PARTS_AT_ONCE} other entities.")
     known = isinstance(event, Event) and event.entity in draft.entities
     before = draft.entities[event.entity].alive.get(event.id) if isinstance(event, Event) and known else None
@@ -82,7 +83,7 @@ def explain(
     explanation |= _becomes(outcome)
     if not is_alone and max(outcome.parts, len(outcome.messages)) > PARTS_AT_ONCE:
         raise TooWideError(f"Its messages show more than {PARTS_AT_ONCE} entities.")
-    explanation["messages"] = [_message(message, draft, auth, user) for message in outcome.messages]
+    explanation["messages"] = [_message(message, (projections, draft), auth, user) for message in outcome.messages]
     return explanation
 
 
@@ -121,7 +122,11 @@ def _becomes(outcome: Outcome) -> Explanation:
     return shown
 
 
-def _message(message: Message, facts: Facts, auth: bool, user: Identity | None) -> Explanation:
+def _message(message: Message, facts: Sequence[Facts], auth: bool, user: Identity | None) -> Explanation:
+    """Return what a message says and who may see it: who may by the `facts` before the record, or by those after it.
+
+    The record that takes a right away is the last one that is shown by it; who gains one may ask for what was missed.
+    """
     channel = parse_channel(message.channel)
     assert channel is not None  # noqa: S101 - rules publish on channels that exist
     shown: Explanation = {
@@ -132,19 +137,23 @@ def _message(message: Message, facts: Facts, auth: bool, user: Identity | None) 
         "seenBy": _audience(channel, facts),
     }
     if user is not None:
-        shown["seenByUser"] = not auth or may(user, Action.SUBSCRIBE, channel, facts)
+        shown["seenByUser"] = not auth or any(may(user, Action.SUBSCRIBE, channel, each) for each in facts)
     return shown
 
 
-def _audience(channel: Channel, facts: Facts) -> list[Explanation]:
-    """Return who may subscribe to a channel now: the relations that suffice, and which user that is."""
+def _audience(channel: Channel, facts: Sequence[Facts]) -> list[Explanation]:
+    """Return who may subscribe to a channel by any of the `facts`: the relations that suffice, and which user that is.
+
+    No record that changes the owner from one to another is published on a channel of the owner's.
+    """
     audience = []
     for relation in sorted(RIGHTS[channel.kind.name][Action.SUBSCRIBE], key=lambda each: each.value):
         shown: Explanation = {"who": relation.value}
         if relation is Relation.OWNER:
             if not channel.is_of_restaurant:
                 continue
-            shown["user"] = facts.owner_of(channel.subject or "")
+            owners = (each.owner_of(channel.subject or "") for each in facts)
+            shown["user"] = next((owner for owner in owners if owner is not None), None)
         elif relation is Relation.SELF:
             if channel.is_of_restaurant and channel.guest is None:
                 continue

@@ -110,6 +110,27 @@ def test_user_sees_what_rights_allow(user, auth, sees):
     assert [message["seenByUser"] for message in explanation["messages"]] == sees
 
 
+@pytest.mark.parametrize(
+    ("user", "sees"), [(Identity("owner"), True), (Identity("else"), False), (Identity("else", ("ADMIN",)), True)]
+)
+def test_record_that_takes_a_right_is_the_last_one_that_its_owner_sees(user, sees):
+    platform = restaurant()
+    ends = explain(record("restaurant.deleted", "R", timestamp=5), platform.projections, user=user)
+    [last] = [message for message in ends["messages"] if message["channel"] == "restaurant:R:reservations"]
+    assert (last["type"], last["seenByUser"]) == ("restaurant.deleted", sees)
+    assert last["seenBy"] == [{"who": "admin"}, {"who": "owner", "user": "owner"}]
+
+
+def test_record_that_gives_a_right_is_seen_by_who_has_it_then():
+    platform = restaurant()
+    platform.says("restaurant.deleted", "R", timestamp=5)
+    again = record("restaurant.created", "R", timestamp=9, name="La Mesa", ownerId="new")
+    for user, sees in (("new", True), ("owner", False)):
+        messages = explain(again, platform.projections, user=Identity(user))["messages"]
+        [first] = [message for message in messages if message["channel"] == "restaurant:R:reservations"]
+        assert (first["seenByUser"], first["seenBy"][1]) == (sees, {"who": "owner", "user": "new"})
+
+
 def test_public_channels_are_seen_by_anybody():
     [message] = explain(record("review.created", "v", restaurantId="R"), restaurant().projections)["messages"]
     assert message["seenBy"] == [{"who": "anybody"}]
