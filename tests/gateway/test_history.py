@@ -52,10 +52,13 @@ class Readers:
         sessions = [self.client() for _ in range(count)]
         for session in sessions:
             assert ask(session, channel=KEPT, position=self.start) == []
+        await self.until_read(sessions)
+        return sessions
+
+    async def until_read(self, sessions):
         with trio.fail_after(PATIENCE):
             while any(session.delivery.awaits_history for session in sessions):
                 await trio.lowlevel.checkpoint()
-        return sessions
 
 
 async def read_all(session):
@@ -85,6 +88,22 @@ async def test_pages_follow_each_other_until_the_channel_is_live(nursery):
     assert reservations(await read_all(session)) == [f"v{number}" for number in range(20)]
     readers.world.review(20)
     assert reservations(session.send_queue.said()) == ["v20"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_each_client_is_answered_with_the_page_of_its_own_channel(nursery):
+    readers, other = Readers(nursery, max_bytes=1), "restaurant:r2:reservations"
+    starts = {KEPT: readers.start, other: ask(readers.client(), channel=other)[0]["position"]}
+    for number, restaurant in enumerate(("r1", "r2", "r1")):
+        readers.world.review(number, restaurant=restaurant)
+    readers.world.commit()
+    sessions = {channel: readers.client() for channel in starts}
+    for channel, session in sessions.items():
+        assert ask(session, channel=channel, position=starts[channel]) == []
+    await readers.until_read(sessions.values())
+    missed = {channel: reservations(await read_all(session)) for channel, session in sessions.items()}
+    assert missed == {KEPT: ["v0", "v2"], other: ["v1"]}
+    assert readers.keeper.reads == 1
     nursery.cancel_scope.cancel()
 
 

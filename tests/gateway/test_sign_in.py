@@ -8,7 +8,8 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.step_budget import VISITED_AT_ONCE
-from mesaya_ws.gateway.sign_in import SignIn
+from mesaya_ws.gateway.sign_in import LONGEST_SLEEP, SignIn
+from mesaya_ws.runtime.logs import bound_in_context
 from mesaya_ws.runtime.metrics import Metrics
 from tests.support.instance import World, ask, session_identities
 
@@ -105,6 +106,29 @@ async def test_too_many_connections_of_a_user_are_counted():
     assert scene.metrics.violations == {"connections_per_user": 1}
 
 
+async def test_log_names_who_the_client_is_and_says_why_a_token_was_refused(logged):
+    keys = StubKeys({"good": Identity("u1"), "another": Identity("u2")})
+    session = Scene(keys).world.client()
+    named = []
+    for token in ("bad", "good", "another", "bad", None):
+        ask(session, "auth", token=token)
+        named.append(bound_in_context("user"))
+    assert named == [None, "u1", "u1", "u1", None]
+    refused = [(line["code"], line.get("reason")) for line in logged() if line["event"] == "message refused"]
+    assert refused == [("bad_token", "malformed"), ("other_user", None), ("bad_token", "malformed")]
+
+
+async def test_clock_that_is_set_forward_ends_tokens_soon(autojump_clock, nursery):
+    scene, ahead = Scene(None), [0]
+    sign_in = SignIn(scene.identities, None, scene.metrics, clock=lambda: trio.current_time() + ahead[0])
+    nursery.start_soon(sign_in.run)
+    session = scene.signed_in(seconds=1000)
+    await trio.testing.wait_all_tasks_blocked()
+    ahead[0] = 2000
+    await trio.sleep(LONGEST_SLEEP + 1)
+    assert session.identity is None
+
+
 async def test_tokens_end_when_they_do_also_those_that_come_later_and_end_earlier(autojump_clock, nursery):
     scene = Scene(None, leeway=5)
     nursery.start_soon(scene.sign_in.run)
@@ -166,6 +190,37 @@ async def test_revocation_is_answered_when_all_identities_of_the_user_have_ended
     assert await scene.sign_in.revoke("nobody", 5) == 5
     await trio.testing.wait_all_tasks_blocked()
     assert {session.identity for session in others} == {None}
+
+
+async def test_revocation_whose_answer_comes_while_identities_end_waits_for_all_of_them(autojump_clock, nursery):
+    scene = Scene(None)
+    nursery.start_soon(scene.sign_in.run)
+    sessions = [scene.signed_in() for _ in range(3 * VISITED_AT_ONCE)]
+
+    async def revoke(user, before):
+        scene.revoke(user)
+        while sessions[0].identity is not None:
+            await trio.lowlevel.checkpoint()
+        assert sessions[-1].identity is not None
+        return before + 1  # more had been revoked before
+
+    scene.revocations.revoke = revoke
+    assert await scene.sign_in.revoke("u1", 5) == 6
+    assert {session.identity for session in sessions} == {None}
+
+
+async def test_user_who_is_revoked_while_identities_of_others_end_is_not_forgotten(autojump_clock, nursery):
+    scene = Scene(None)
+    nursery.start_soon(scene.sign_in.run)
+    session = scene.signed_in()
+    others = [scene.signed_in("u2") for _ in range(3 * VISITED_AT_ONCE)]
+    scene.revoke("u2")
+    while others[0].identity is not None:
+        await trio.lowlevel.checkpoint()
+    assert others[-1].identity is not None
+    scene.revoke("u1")
+    await trio.testing.wait_all_tasks_blocked()
+    assert {each.identity for each in (session, *others)} == {None}
 
 
 async def test_when_revocations_are_too_many_everybody_is_asked(autojump_clock, nursery):

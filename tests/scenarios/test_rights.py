@@ -348,6 +348,24 @@ def test_client_that_is_ahead_of_this_instance_has_the_rights_of_where_it_is():
     assert (refused["type"], refused["code"], refused["channel"]) == ("error", "unauthorized", RESERVATIONS)
 
 
+def test_right_that_is_still_to_be_read_is_waited_for_whatever_is_asked_again_meanwhile():
+    platform = Platform()
+    platform.owner("R", "u")
+    record = platform.log.says("restaurant.updated", "R", timestamp=platform.now + 500, ownerId="v")
+    ahead = platform.ahead().position(parsed(RESERVATIONS))
+    platform.look()
+    session = platform.client(signed("v"))
+    assert ask(session, channel=RESERVATIONS, position=ahead) == []
+    on_authenticated(session, Auth(), signed("v", until=20_000), T)
+    platform.roles("v", "USER")
+    assert [each["type"] for each in session.send_queue.said()] == ["authenticated"]
+    platform.write(record)
+    list(retry_waiting(session))
+    assert [each["type"] for each in session.send_queue.said()] == ["subscribed"]
+    platform.owner("R", "u")
+    assert [each["reason"] for each in session.send_queue.said()] == ["rights_changed"]
+
+
 class Unchecked:
     """Stands for what is known of positions, where none may be checked."""
 

@@ -480,10 +480,11 @@ async def test_token_of_a_page_opens_the_websocket_whatever_is_wrong_with_it(gua
     assert guarded.callers == [BadToken(Flaw.MALFORMED), Unavailable.KEYS]
 
 
-async def test_two_tokens_are_refused(guarded):
+async def test_two_tokens_are_refused_also_where_none_counts(guarded, world):
     both = handshake({b"Authorization": b"Bearer good", b"Sec-WebSocket-Protocol": b"mesaya.v1, bearer.good"})
-    assert await guarded.refusal(both) == (400, "bad_handshake")
-    assert await guarded.refusal(as_protocol(b"good, bearer.good")) == (400, "bad_handshake")
+    for each in (guarded, world):
+        assert await each.refusal(both) == (400, "bad_handshake")
+        assert await each.refusal(as_protocol(b"good, bearer.good")) == (400, "bad_handshake")
 
 
 async def test_foreign_page_is_refused_before_its_token_is_checked(guarded):
@@ -515,6 +516,13 @@ async def test_while_it_drains_only_http_goes_on(world):
     assert await world.refusal(handshake(line=b"GET /elsewhere HTTP/1.1")) == (404, "not_found")
     await world.send(GET)
     assert world.requests == [("GET /health", b"")]
+
+
+async def test_handshake_whose_token_waits_until_the_drain_has_begun_is_sent_on(guarded, autojump_clock):
+    client = await guarded.send(in_header(b"slow"))
+    guarded.dispatcher.draining = True
+    answer = await read_answer(client)
+    assert (answer.status, answer.error, guarded.callers) == (503, "draining", [])
 
 
 async def test_whoever_is_refused_has_some_time_to_hang_up(nursery, autojump_clock):

@@ -63,6 +63,10 @@ class SessionDirectory(Generic[S]):
         """Note the end of a subscription, if it was noted."""
         _remove(self._channels, channel, session)
 
+    def is_subscribed(self, channel: str, session: S) -> bool:
+        """Return whether a subscription to a private channel is noted."""
+        return session in self._channels.get(channel, ())
+
     def sessions_of(self, user: str) -> list[S]:
         """Return the sessions of a user."""
         return list(self._users.get(user, ()))

@@ -55,12 +55,14 @@ def note_private(session: Session, channel: Channel) -> None:
 def ask_again(session: Session, channel: str, reason: str = codes.RIGHTS_CHANGED) -> None:
     """End the subscription of `session` to a channel, if its client has no right to it any more.
 
-    Before the feed is live, nobody knows that of a user: the subscription is held, and the right is asked for then.
+    Before the feed is live, nobody knows that of a user; and a user who waits for a right by records that are still to
+    be read (`may_become_open`) has none to lose. Both are held, and the right is asked for when they begin.
     """
     subscription = session.subscriptions.get(channel)
     if subscription is None or may_see(session, subscription.channel):
         return
-    if session.identity is None or session.feed.live:
+    had_right = session.identities.directory.is_subscribed(channel, session)
+    if session.identity is None or (session.feed.live and had_right):
         session.end(channel, reason)
 
 

@@ -146,8 +146,10 @@ def test_client_without_an_identity_or_of_another_conversation_is_unauthorized(a
             "history": {},
             "block": {"blocked": True},
         }.items():
-            ask(session, kind, channel=CHANNEL, **fields)
-            assert code(session) == "unauthorized"
+            ask(session, kind, channel=CHANNEL, id=7, **fields)
+            refused = answer(session)
+            assert (refused["type"], refused["code"], refused["id"]) == ("error", "unauthorized", 7)
+            assert refused["message"] == f"The conversation {CHANNEL!r} is not yours."
     ask(place.guest, "block", channel=CHANNEL, blocked=True)
     refused = answer(place.guest)
     assert (refused["code"], refused["message"]) == ("unauthorized", "Only the restaurant can block.")

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from mesaya_ws.core.feed.tally import RECOVERED, Tally
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.history import next_history_request, on_history
 from tests.support.instance import (
     KEPT,
@@ -62,6 +63,23 @@ def test_several_channels_are_read_one_after_the_other():
     world.read(session)
     read_on(session)
     assert reservations(session.send_queue.said()) == ["v1", "v2"]
+
+
+def test_next_page_is_read_of_the_channel_that_awaits_it_whatever_else_waits():
+    world, other = KeepingWorld(max_bytes=1), "restaurant:r2:reservations"
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
+    for number in range(3):
+        world.review(number, size=40_000)
+    world.commit()
+    session = world.client(auth=False)
+    ask(session, channel=other)
+    session.delivery.resync(session.subscriptions[other], Unrecoverable.EXPIRED)
+    ask(session, channel=KEPT, position=start)
+    world.read(session)
+    read_on(session)
+    assert [each.channel.name for each in session.delivery.unsettled] == [other, KEPT]
+    subscription, request = next_history_request(session.delivery)
+    assert (subscription.channel.name, request.channel.name) == (KEPT, KEPT)
 
 
 def test_a_client_that_leaves_during_a_reading_is_sent_nothing():

@@ -98,10 +98,13 @@ async def test_others_learn_until_when_it_is_taken(desk):
 async def test_hold_is_ended_by_its_user_or_by_the_service_once_and_for_all(desk):
     await desk.post()
     answer = await desk.delete(query="?user=u2")
-    assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+    assert (answer.status, answer.json["error"]["code"], desk.hold().ended) == (404, "not_found", None)
     answer = await desk.delete(query="?user=u1")
     assert (answer.status, answer.json["reason"], desk.hold().ended) == (200, "released", Ended.RELEASED)
+    written = len(desk.place.records())
     assert (await desk.delete()).json == answer.json
+    assert (await desk.delete(query="?user=u2")).status == 404, "also of one that has ended"
+    assert len(desk.place.records()) == written
     answer = await desk.post()
     assert (answer.status, answer.json["error"]["code"], answer.json["error"]["reason"]) == (
         409,
@@ -127,6 +130,7 @@ async def test_release_is_known_to_be_on_its_way_until_it_is_answered(desk):
 async def test_hold_that_nobody_knows_is_not_found(desk):
     answer = await desk.delete("h9")
     assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+    assert desk.place.records() == [Release("h9", None, "released")], "its claim may be on its way"
 
 
 @pytest.mark.parametrize(
@@ -155,9 +159,15 @@ async def test_ids_that_are_none_cannot_be_ended(desk):
         assert (answer.status, answer.json["error"]["code"]) == (422, "bad_message")
 
 
-async def test_both_want_the_token(desk):
-    for answer in (await desk.post(token="x"), await desk.delete(token="x")):
+@pytest.mark.parametrize("token", ["x", "", TOKEN[:-1], TOKEN + "x"])
+async def test_both_want_the_token_before_all_else(desk, token):
+    await desk.post()
+    for answer in (await desk.post(token=token, tableIds="?"), await desk.delete("a%20b", token=token)):
         assert (answer.status, answer.json["error"]["code"]) == (401, "unauthorized")
+    desk.replica.feed.progress.live = False
+    for answer in (await desk.post(token=token), await desk.delete(token=token)):
+        assert (answer.status, answer.json["error"]["code"]) == (401, "unauthorized")
+    assert desk.hold().ended is None
 
 
 @pytest.mark.parametrize(

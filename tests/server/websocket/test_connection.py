@@ -57,7 +57,11 @@ class World:
         self.registry, services = SessionRegistry(), FakeServices()
         services.wait_for_feed = self.registry.wait_for_feed
         self.keys = StubKeys(later={"later": Identity("u1")})
-        self.identities = identities = session_identities(max_per_user=settings.max_connections_per_user)
+        self.identities = identities = session_identities(
+            max_per_user=settings.max_connections_per_user,
+            required=settings.auth_required,
+            patience=settings.handshake_timeout,
+        )
         services.authenticate = SignIn(identities, self.keys, self.metrics).authenticate
 
         def open_session(id, send_queue):
@@ -207,6 +211,23 @@ async def test_newest_connection_of_a_user_with_too_many_is_refused_and_the_othe
         again = world.connect(caller=Identity("u1"))
         await again.be_greeted()
         assert (await again.ask(type="ping"))["type"] == "pong"
+
+
+async def test_client_without_a_token_has_its_time_to_say_who_it_is():
+    async with gateway(auth_required=True, handshake_timeout=7.0) as world:
+        deadlines, began = world.identities.deadlines, time.time()
+        await world.client()
+        assert began + 7 <= deadlines.next <= time.time() + 7
+        await world.connect(caller=Identity("u1")).be_greeted()
+        assert len(deadlines) == 1, "whose token has no end is due for nothing"
+
+
+async def test_lines_of_the_log_name_the_user_of_the_token(world, logged):
+    client = world.connect(caller=Identity("u1"))
+    await client.be_greeted()
+    assert (await client.ask(type="shout"))["code"] == "unknown_type"
+    [event] = [event for event in logged() if event["event"] == "message refused"]
+    assert event["user"] == "u1"
 
 
 async def test_what_follows_auth_in_one_burst_is_received_as_who_the_client_is_then(world):
