@@ -9,13 +9,19 @@ stretch of time it is remembered up to where the first records were forgotten in
     a place: before the floor in one partition, after the cursor in another one: this instance was never there
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from itertools import chain, repeat
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.position import Offsets
 
 REMEMBERED = 10_000
-"""Barriers that are remembered: with two an interval of the window, those of more than a fortnight."""
+"""Barriers that are remembered: with two an interval of the window, those of more than a fortnight.
+
+Each takes 16 bytes for each partition, and 0.2 kB: all of them, 30 MB with 170 partitions.
+"""
 
 Row = tuple[str, int, int, int]
 """A partition, its floor, and the cursor there."""
@@ -58,40 +64,59 @@ def barrier_in(rows: Iterable[Row]) -> Barrier:
 
 
 class Barriers:
-    """All barriers in their order: their floors, and their cursors, never decrease."""
+    """All barriers in their order: their floors, and their cursors, never decrease.
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    They are kept as rows of numbers, by the place of their partition: as mappings they would take seven times as much.
+    """
+
+    def __init__(self, barriers: Iterable[Barrier] = (), *, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
-        self._barriers: list[Barrier] = []
+        # In the order in which they came first; a barrier from before one came has no number of it.
+        self._places: dict[Partition, int] = {}
+        self._floors: list[array[int]] = []
+        self._cursors: list[array[int]] = []
+        for barrier in barriers:
+            self.add(barrier)
 
-    def __iter__(self) -> Iterator[Barrier]:
-        return iter(self._barriers)
+    def __len__(self) -> int:
+        return len(self._cursors)
 
     def add(self, barrier: Barrier) -> Barrier | None:
         """Add the next barrier; return the one that is forgotten for it, before whose cursor nothing can be checked.
 
         Whoever is after its cursor is after those of all before it, and must hold what these ask for, too.
         """
-        if self._barriers:
-            floors = dict(self._barriers[-1].floors)
-            for partition, floor in barrier.floors.items():
-                floors[partition] = max(floor, floors.get(partition, 0))
-            barrier = Barrier(floors, barrier.cursor)
-        self._barriers.append(barrier)
-        return self._barriers.pop(0) if len(self._barriers) > self._remembered else None
+        places = self._places
+        for offsets in (barrier.cursor, barrier.floors):
+            if not offsets.keys() <= places.keys():
+                for partition in offsets:
+                    places.setdefault(partition, len(places))
+        former = self._floors[-1] if self._floors else ()
+        floors = map(max, map(barrier.floors.get, places, repeat(0)), chain(former, repeat(0)))
+        self._floors.append(array("q", list(floors)))  # of a list, it takes no more room than it needs
+        self._cursors.append(array("q", [barrier.cursor.get(partition, 0) for partition in places]))
+        if len(self) <= self._remembered:
+            return None
+        return Barrier(
+            dict(zip(places, self._floors.pop(0), strict=False)), dict(zip(places, self._cursors.pop(0), strict=False))
+        )
 
     def clear(self) -> None:
         """Forget all."""
-        self._barriers.clear()
+        self._places, self._floors, self._cursors = {}, [], []
 
     def let_through(self, vector: Offsets, topics: Iterable[str]) -> bool:
         """Return whether a place on a channel that these topics feed is on the right side of every barrier."""
+        places = [(self._places.get(partition, len(self._places)), offset) for partition, offset in vector.items()]
+
+        def is_not_passed(cursor: "array[int]") -> bool:
+            known = len(cursor)
+            return not any(offset > (cursor[place] if place < known else 0) for place, offset in places)
+
         # The last one that is passed asks the most.
-        first, end = 0, len(self._barriers)
-        while first < end:
-            middle = (first + end) // 2
-            if self._barriers[middle].is_passed(vector):
-                first = middle + 1
-            else:
-                end = middle
-        return first == 0 or self._barriers[first - 1].lets_through(vector, topics)
+        passed = bisect_left(self._cursors, True, key=is_not_passed)
+        return passed == 0 or all(
+            vector.get(partition, 0) >= floor
+            for partition, floor in zip(self._places, self._floors[passed - 1], strict=False)
+            if partition.topic in topics
+        )

@@ -11,7 +11,7 @@ This decides what goes into the store, and what may be answered from it; nothing
 Conversations have another one: their messages are rows of their own (see `core.interactions.chat_messages`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -97,21 +97,20 @@ class History:
         self,
         serial: int,
         floors: Mapping[Partition, int],
-        barriers: Sequence[Barrier],
+        barriers: Barriers,
         current: Barrier,
         stored: Mapping[Partition, int],
     ) -> None:
         """Go on with what the store has, which is all up to the place `stored`, from which on the log is read.
 
-        The `barriers` are noted there already, and the `current` one is not. Of what comes after that place, it is only
-        known how it depends on the last records before it, which come with the copy of the window. `time` is to be what
-        the log had reached there.
+        The `barriers` are noted there already, and taken over; the `current` one is not. Of what comes after that
+        place, it is only known how it depends on the last records before it, which come with the copy of the window.
+        `time` is to be what the log had reached there.
         """
         self.serial = self.committed_serial = serial
         self.anew, self._is_resumed = False, True
         self.floors = dict(floors)
-        for barrier in barriers:
-            self._barriers.add(barrier)
+        self._barriers = barriers
         self._add_barrier(current)
         self._add_barrier(Barrier(self.window_copy.last_records.begin(stored), stored))
         self._stretch = Barrier({}, stored)

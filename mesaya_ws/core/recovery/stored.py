@@ -15,7 +15,7 @@ from mesaya_ws.core.interactions import chats
 from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.platform.rows import Row, in_order
 from mesaya_ws.core.platform.settled import SETTLED
-from mesaya_ws.core.recovery.barriers import Barrier, barrier_in
+from mesaya_ws.core.recovery.barriers import Barrier, Barriers, barrier_in
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept
 from mesaya_ws.core.recovery.position import EpochBegun, Offsets
@@ -77,9 +77,9 @@ def head_in(value: bytes) -> Head:
         raise CorruptStateError("The state does not say which place in the log it is of.") from error
 
 
-def barriers_in(view: StateView) -> list[Barrier]:
-    """Return all barriers that a store has, but for that of its head. Raises `CorruptStateError`."""
-    return [barrier_of(note.value) for note in view.notes("")]
+def barriers_in(view: StateView) -> Barriers:
+    """Return the barriers that a store has, but for that of its head. Raises `CorruptStateError`."""
+    return Barriers(barrier_of(note.value) for note in view.notes(""))
 
 
 @frozen
@@ -93,7 +93,7 @@ class StoredState:
     head: Head
     serial: int
     floors: Offsets
-    barriers: list[Barrier]
+    barriers: Barriers
     rows: list[Row]
     window: StoredWindow | None = None
 

@@ -3,7 +3,7 @@ import pytest
 from mesaya_ws.core.access.channels import kind_of, parse_channel
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.barriers import Barrier
+from mesaya_ws.core.recovery.barriers import Barrier, Barriers
 from mesaya_ws.core.recovery.history import RECORDS_BETWEEN, History, Retention
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept, moved_note, unpublished_note
 from mesaya_ws.core.recovery.position import Cursor
@@ -142,13 +142,13 @@ def test_position_before_a_barrier_is_not_checked(history, cursor):
 
 
 def test_where_a_store_goes_on_no_place_may_lie_across(history):
-    history.begin(5, {}, [], Barrier({}, {}), {RESERVATIONS: 10, PAYMENTS: 10})
+    history.begin(5, {}, Barriers(), Barrier({}, {}), {RESERVATIONS: 10, PAYMENTS: 10})
     assert not history.lets_through(CHANNEL, {RESERVATIONS: 9, PAYMENTS: 11}, {})
     assert history.lets_through(CHANNEL, {RESERVATIONS: 9, PAYMENTS: 10}, {})
 
 
 def test_history_goes_on_after_what_is_stored(history):
-    history.begin(5, {RESERVATIONS: 2}, [], Barrier({}, {}), {RESERVATIONS: 10})
+    history.begin(5, {RESERVATIONS: 2}, Barriers(), Barrier({}, {}), {RESERVATIONS: 10})
     assert len(history.take()) == 2, "the barriers alone"
     assert history.floors == {RESERVATIONS: 2}
     history.add(CHANNEL.name, RESERVATIONS, 10, b"new")
