@@ -12,6 +12,7 @@ from mesaya_ws.core.platform.cold_indexes import ColdChildren, ColdSchedule, Dra
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import (
+    NEVER,
     At,
     Mixed,
     Provenance,
@@ -140,18 +141,18 @@ class EntityTable:
         is_whole, names = self._shapes[tuple(given)]
         if ends:
             is_whole = False
-        elif before is not None and (is_whole or not unknown):
+        elif is_whole or not unknown:
             # Nearly all records come this way, which is the shortest.
-            known = self.provenances[id]
-            provenance = superseded(known, at) if is_whole else updated(known, at, names)
+            if before is not None:
+                known = self.provenances[id]
+                provenance = superseded(known, at) if is_whole else updated(known, at, names)
+            else:
+                provenance = None if id in self.gone else at if is_whole else Mixed(NEVER, at, names)
             if provenance is not None:
-                data = given if is_whole else {**before, **given}
+                data = given if is_whole or before is None else {**before, **given}
                 self._change(id, before, data, provenance)
                 return _after((data, False, True, None))
         gone = self.gone.get(id) if before is None else None
-        if is_whole and before is None and gone is None:
-            self._change(id, None, given, at)
-            return _after((given, False, True, None))
         provenance = self.provenances[id] if before is not None else gone.at if gone is not None else None
         at = in_order(at, provenance)
         is_late = provenance is not None and at < newest(provenance)
