@@ -112,14 +112,14 @@ def entity_value(key: bytes, id: str, value: bytes) -> bytes:
     return sealed(_NUMBER.pack(len(name)) + name + value)
 
 
-def entity_items(table: str, values: Mapping[str, bytes | None]) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
-    """Return the keys and values of the entities of a table, and the keys of those that are no more.
+def entity_items(table: str, values: Mapping[str, bytes | None]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return the keys of the entities of a table, their values, and the keys of those that are no more.
 
     They are sorted, but for long ids. There are thousands in a commit, so it takes no call for each, but for these.
     """
     prefix, pack = table.encode() + b"\0", _CHECK.pack
     longest = MAX_KEY - len(prefix)
-    put, gone = [], []
+    keys, put, gone = [], [], []
     for id in sorted(values):  # as their bytes sort
         value, name = values[id], id.encode("utf-8", "surrogatepass")
         is_long = len(name) > longest
@@ -127,8 +127,9 @@ def entity_items(table: str, values: Mapping[str, bytes | None]) -> tuple[list[t
         if value is None:
             gone.append(key)
         else:
-            put.append((key, entity_value(key, id, value) if is_long else pack(crc32(value)) + value))
-    return put, gone
+            keys.append(key)
+            put.append(entity_value(key, id, value) if is_long else pack(crc32(value)) + value)
+    return keys, put, gone
 
 
 def entity_in(key: bytes, value: bytes) -> tuple[str, bytes]:

@@ -102,8 +102,9 @@ class Transaction:
         entities = self._tables["entities"]
         with self._txn.cursor(entities) as cursor:
             for table, values in sorted(changes.entities.items()):
-                put, deleted = layout.entity_items(table, values)
-                cursor.putmulti(put)
+                keys, put, deleted = layout.entity_items(table, values)
+                # As two lists: the garbage collector has no pair of each to examine.
+                cursor.putmulti(zip(keys, put, strict=True))
                 for key in deleted:
                     self._txn.delete(key, db=entities)
 
@@ -111,15 +112,16 @@ class Transaction:
         with self._txn.cursor(self._tables["members"]) as cursor:
             for index, parents in sorted(changes.members.items()):
                 # In their order without a comparison of pairs, which takes longer than to put them.
-                added = []
+                keys, added = [], []
                 for parent in sorted(parents):
                     key = layout.joined(index, parent)
                     for member, belongs in sorted(parents[parent].items()):
                         if belongs:
-                            added.append((key, member))
+                            keys.append(key)
+                            added.append(member)
                         elif cursor.set_key_dup(key, member):
                             cursor.delete()
-                cursor.putmulti(added, dupdata=False)
+                cursor.putmulti(zip(keys, added, strict=True), dupdata=False)
 
     def _empty(self, name: str) -> None:
         """Forget all of a table, or of an index."""
@@ -161,7 +163,8 @@ class Transaction:
         packed = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
         values = {key + value[: layout.PLACE.size]: value for key, value in packed}
         with self._txn.cursor(self._tables["lines"]) as cursor:
-            cursor.putmulti([(key, values[key]) for key in sorted(values)])
+            ordered = sorted(values)
+            cursor.putmulti(zip(ordered, map(values.__getitem__, ordered), strict=True))
 
     def _blocks(
         self, entries: Entries, block_bytes: int = BLOCK_BYTES
