@@ -67,11 +67,9 @@ class PresenceExchange:
         self._presence = presence
         self._metrics = metrics
         self._alarm = Alarm(log, "others are not informed of presence", "others are informed of presence again")
-        self._due = trio.Event()
-        self._changed = trio.Event()
         self._appending = trio.CancelScope()
-        # Until when the two tasks sleep, if nothing is due before.
-        self._wakes_at = self._appends_at = -inf
+        # The sleep of each of the two tasks. What is due earlier moves its deadline: no task is woken before its time.
+        self._until_due = self._until_append = trio.CancelScope()
         self._sweeps_at = inf
 
     async def run(self) -> None:
@@ -90,26 +88,19 @@ class PresenceExchange:
     async def _send(self) -> None:
         presence = self._presence
         while True:
-            self._due = trio.Event()
             await in_turns(presence.run())
             self._metrics.presence_sent, self._metrics.presence_left_out = presence.messages, presence.left_out
-            self._wakes_at = presence.due_at()
             # Who has begun to type, or what is gone of others, may be something to say.
             self.wake()
-            with trio.move_on_at(self._wakes_at / 1000):
-                await self._due.wait()
+            with trio.move_on_at(presence.due_at() / 1000) as self._until_due:
+                await trio.sleep_forever()
 
     async def _append_changes(self) -> None:
         presence = self._presence
         with self._appending:
             while True:
-                self._changed = trio.Event()
-                if presence.has_silent and self._sweeps_at == inf:
-                    self._sweeps_at = trio.current_time() + random.uniform(*SWEEP)  # noqa: S311 - not for secrets
-                self._appends_at = presence.appends_at()
-                with trio.move_on_at(min(self._appends_at / 1000, self._sweeps_at)):
-                    await self._changed.wait()
-                self._appends_at = -inf
+                with trio.move_on_at(self._appends_at()) as self._until_append:
+                    await trio.sleep_forever()
                 if trio.current_time() >= self._sweeps_at:
                     self._sweeps_at = inf
                     await self._append(presence.take_silent())
@@ -157,11 +148,16 @@ class PresenceExchange:
 
     def wake(self) -> None:
         """Have done what is due earlier than it was (`Presence.on_due`)."""
-        # Whenever a client comes or goes: who has been woken already need not be asked when to wake.
-        presence = self._presence
-        if not self._due.is_set() and presence.due_at() < self._wakes_at:
-            self._due.set()
-        if not self._changed.is_set() and (
-            presence.appends_at() < self._appends_at or (presence.has_silent and self._sweeps_at == inf)
+        # Whenever a client comes or goes; and to set a deadline is more work than to compare it.
+        for sleep, due in (
+            (self._until_due, self._presence.due_at() / 1000),
+            (self._until_append, self._appends_at()),
         ):
-            self._changed.set()
+            if due < sleep.deadline:
+                sleep.deadline = due
+
+    def _appends_at(self) -> float:
+        """Return when something is to be appended, in seconds."""
+        if self._presence.has_silent and self._sweeps_at == inf:
+            self._sweeps_at = trio.current_time() + random.uniform(*SWEEP)  # noqa: S311 - not for secrets
+        return min(self._presence.appends_at() / 1000, self._sweeps_at)

@@ -25,7 +25,7 @@ from tests.fakes import FakeLog
 from tests.kafka_broker import topic_configs
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
-from tests.support.presence import sent, typing
+from tests.support.presence import sent, subscribe, typing
 from tests.timing import PATIENCE
 
 TABLES, CHAT = "restaurant:r1:tables", "restaurant:r1:chat:u1"
@@ -52,7 +52,7 @@ class Process:
 
     def viewer(self, *, asks=True):
         session = a_session(self.feed, auth=False, presence=self.presence)
-        ask(session, channel=TABLES, presence=asks)
+        subscribe(session, TABLES, presence=asks)
         return session
 
     def talker(self, user):
@@ -108,6 +108,31 @@ async def test_nothing_is_appended_while_nobody_asks(log, nursery, autojump_cloc
     Process(log, nursery).viewer(asks=False)
     await passes(60 * SECOND)
     assert log.appended == []
+
+
+class Steps(trio.abc.Instrument):
+    """Counts the steps of the tasks that exchange presence."""
+
+    def __init__(self):
+        self.counted = 0
+
+    def before_task_step(self, task):
+        self.counted += "PresenceExchange" in task.name
+
+
+async def test_client_that_comes_or_goes_wakes_no_task_before_something_is_due(log, nursery, autojump_clock):
+    here, steps = Process(log, nursery), Steps()
+    client = here.viewer()
+    await passes(FALL)
+    trio.lowlevel.add_instrument(steps)
+    for _ in range(3):
+        here.viewer(asks=False).leave()
+        here.viewer()
+    await wait_all_tasks_blocked()
+    assert steps.counted == 0
+    await passes(3 * OFTEN)
+    assert steps.counted > 0
+    assert sent(client, TABLES) == [1, 4]
 
 
 async def test_typing_that_is_said_once_reaches_others_though_nobody_asks_who_is_there(log, nursery, autojump_clock):

@@ -1,11 +1,14 @@
 """Processes with their sessions, on one log of presence; time passes as tests let it."""
 
+import orjson
+
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.session.authenticating import identify
-from tests.support.instance import a_feed, a_presence, a_session, ask, work
+from mesaya_ws.core.session.handlers import handle
+from tests.support.instance import a_feed, a_presence, a_session, work
 from tests.support.log import NOW
 
 
@@ -92,8 +95,13 @@ class Process:
     def viewer(self, channel, user=None, *, asks=True):
         """Return a client that has subscribed to a channel."""
         session = self.client(user, () if user == "u1" else ("ADMIN",))
-        ask(session, channel=channel, presence=asks)
+        subscribe(session, channel, presence=asks)
         return session
+
+
+def subscribe(session, channel, **fields):
+    """Have a client subscribe to a channel, and take nothing yet of what it is sent."""
+    handle(session, orjson.dumps({"type": "subscribe", "channel": channel, **fields}).decode())
 
 
 def sent(session, channel):

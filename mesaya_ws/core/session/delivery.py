@@ -17,6 +17,7 @@ from mesaya_ws.core.recovery.stored import StoredReplay
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
+from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.views.floor_plan import can_conflate
 from mesaya_ws.core.wire.encoding import encode, position_of
@@ -45,9 +46,9 @@ class Delivery:
     A subscription is sent a snapshot (`send_snapshot`) or what it missed (`replay`) and then is live, or is live at
     once (`go_live`). What cannot be written now is not queued: it is due when the send queue has drained (`resume`).
     `services` render large snapshots. With `conflate`, channels that can be conflated are, while the client is slow
-    (see `conflation`). `unsettled` are the client's subscriptions that are not live, the longest in their state first.
-    `on_evicted` is called when the client was too slow, and the window has lost what is to be sent next; it ends all
-    subscriptions.
+    (see `conflation`). `presence` says who is on a channel. `unsettled` are the client's subscriptions that are not
+    live, the longest in their state first. `on_evicted` is called when the client was too slow, and the window has lost
+    what is to be sent next; it ends all subscriptions.
     """
 
     feed: Published
@@ -55,6 +56,7 @@ class Delivery:
     services: DeliveryServices
     on_evicted: Callable[[], None]
     conflate: bool
+    presence: Presence
     unsettled: dict[Subscription, None] = field(factory=dict, init=False)
 
     def send(self, kind: str, **fields: object) -> None:
@@ -69,8 +71,9 @@ class Delivery:
         if lost is not None or request is None or request.snapshot:
             self.send_snapshot(subscription, lost)
         else:
-            self.answer(subscription, position=self.feed.position(subscription.channel))
+            position = self.feed.position(subscription.channel)
             self.go_live(subscription)
+            self.answer(subscription, position=position)
 
     def go_live(self, subscription: Subscription) -> None:
         """Hand over what is published on the channel from now on."""
@@ -82,23 +85,33 @@ class Delivery:
         self.feed.suspend(subscription.channel, self._subscriber(subscription))
 
     def answer(self, subscription: Subscription, **fields: object) -> None:
-        """Send `subscribed` with `fields`, if the subscription's request has not been answered."""
+        """Send `subscribed` with `fields`, if the subscription's request has not been answered.
+
+        Who is on the channel follows in the same write, if that was requested, and the client is one of them already.
+        """
         request = subscription.request
-        if request is not None:
-            self.send("subscribed", channel=request.channel, id=request.id, **fields)
-            subscription.request = None
+        if request is None:
+            return
+        answer = text_frame(encode("subscribed", channel=request.channel, id=request.id, **fields))
+        subscription.request = None
+        if request.presence:
+            is_counted = subscription.state is State.LIVE
+            if who := self.presence.answered(self.send_queue, request.channel, is_counted=is_counted):
+                self.send_queue.offer(answer + who, 2)
+                return
+        self.send_queue.offer(answer, 1)
 
     def replay(self, subscription: Subscription, replay: Replay | StoredReplay) -> None:
         """Answer the request, and send what was missed, page by page; then the channel is live."""
-        missed = replay.count
-        # With the client's own position: were it the present one, a client that keeps it would lose what follows now.
-        self.answer(subscription, position=subscription.position, recovered=True, replayed=missed)
-        if missed:
-            subscription.start_replay(replay, subscription.position)
-            self.resume()
-        else:
+        missed, position = replay.count, subscription.position
+        if not missed:
             # At once, however much is still to be sent on other channels: the window may move on before it is.
             self.go_live(subscription)
+        # With the client's own position: were it the present one, a client that keeps it would lose what follows now.
+        self.answer(subscription, position=position, recovered=True, replayed=missed)
+        if missed:
+            subscription.start_replay(replay, position)
+            self.resume()
 
     def send_snapshot(self, subscription: Subscription, reason: Unrecoverable | None) -> None:
         """Send the snapshot of a channel, as it is when its turn has come; then the channel is live.

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
-from mesaya_ws.core.feed.hub import LEAVING, Hub
+from mesaya_ws.core.feed.hub import LEAVING, Hub, SendQueue
 from mesaya_ws.core.interactions.presence import PresenceTable
 from mesaya_ws.core.interactions.presence_own import EVERY, OwnTable
 from mesaya_ws.core.interactions.presence_records import (
@@ -87,13 +87,19 @@ class Presence:
             return
         now = self._clock()
         if asks:
-            self._watches.add(channel, session, now)
+            self._watches.add(channel, session.send_queue)
             self._follow(channel)
         else:
             self._stop_watching(channel, session, now)
         if is_conversation(channel):
             self._typists.arrived(session, channel, now)
         self._changed(channel, now)
+
+    def answered(self, client: SendQueue, channel: str, *, is_counted: bool) -> bytes:
+        """Return what follows the answer to a client's subscription in the same write: a frame, or nothing."""
+        frame = self._watches.answered(channel, client, self._clock(), is_counted=is_counted)
+        self.on_due()
+        return frame
 
     def leaving(self, session: Present, channels: Iterable[str]) -> None:
         """Count a session no more that is asked to leave: its client opens another connection before this one ends."""
@@ -260,7 +266,7 @@ class Presence:
 
     def _stop_watching(self, channel: str, session: Present, now: int) -> None:
         """Send a client nothing more about a channel; it counts as asked about for a while, should it come back."""
-        if self._watches.remove(channel, session):
+        if self._watches.remove(channel, session.send_queue):
             self._lingering.pop(channel, None)
             self._lingering[channel] = now + LINGER
             if len(self._lingering) > self._most:

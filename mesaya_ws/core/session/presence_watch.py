@@ -1,8 +1,8 @@
 """Those who ask who is on a channel: what each of them was sent, and when they are sent more.
 
-A client is sent the present number once its subscription has been answered, and changes by the channel's `Pace`, but
-none within `OFTEN` of what it was sent by itself. One that has not taken what it was sent before gets nothing
-meanwhile, and then the latest.
+A client is sent the present number with the answer to its subscription, or soon after it, and changes by the channel's
+`Pace`, but none within `OFTEN` of what it was sent by itself. One that has not taken what it was sent before gets
+nothing meanwhile, and then the latest.
 """
 
 from collections import OrderedDict
@@ -13,12 +13,11 @@ from operator import or_
 
 from attrs import define, field
 
-from mesaya_ws.core.feed.hub import YIELD_EVERY
+from mesaya_ws.core.feed.hub import YIELD_EVERY, SendQueue
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT
 from mesaya_ws.core.interactions.presence_pace import FALL, OFTEN, Pace, shown
 from mesaya_ws.core.interactions.presence_records import Level, Viewers, is_conversation
 from mesaya_ws.core.session.deadlines import Deadlines
-from mesaya_ws.core.session.present import Present
 from mesaya_ws.core.wire.encoding import encode
 from mesaya_ws.core.wire.frames import text_frame
 
@@ -26,7 +25,7 @@ TICK = 200
 """Milliseconds at whose multiples channels are looked at that have changed: many at once, and not each by itself."""
 
 TOGETHER = 100
-"""Milliseconds between two looks at channels that clients have come to: of many who come, not each wakes everything."""
+"""Milliseconds between two looks for clients whose answer had no number with it: of many, not each wakes everything."""
 
 RETRY = 1_000
 """Milliseconds after which a client is looked at again that could not be sent anything."""
@@ -44,21 +43,24 @@ BURST = 100
 """Milliseconds that messages may be ahead of that: so many are sent in one go."""
 
 _SIDES = {GUEST: 1, RESTAURANT: 2}
-_NOTHING = -1
+_NOTHING, _UNANSWERED = -1, -2
+"""In the place of what a client was sent last: nothing, and not even the answer to its subscription."""
 
 
 @define
 class _Watch:
-    """The clients that ask about one channel, each with what it was sent last; those that are `late` wait for it.
+    """The clients that ask about one channel, by their send queues, each with what it was sent last.
+
+    Those that are `late` wait for what is to be sent.
 
     The `single` ones were sent something by themselves, each at a time, the earliest first: they rest from then on.
     Since `uneven_since`, one of them was sent more than the others, who would have been in a moment, had it lasted.
     """
 
     pace: Pace | None = None
-    askers: dict[Present, int] = field(factory=dict)
-    late: dict[Present, None] = field(factory=dict)
-    single: dict[Present, int] = field(factory=dict)
+    askers: dict[SendQueue, int] = field(factory=dict)
+    late: dict[SendQueue, None] = field(factory=dict)
+    single: dict[SendQueue, int] = field(factory=dict)
     value: int = 0
     counted_at: int = 0
     has_changed: bool = True
@@ -89,26 +91,45 @@ class Watches:
         """Return whether a client here asks about a channel."""
         return channel in self._watches
 
-    def add(self, channel: str, session: Present, now: int) -> None:
-        """Let a client know who is on a channel, now and whenever that changes."""
+    def add(self, channel: str, client: SendQueue) -> None:
+        """Let a client know who is on a channel, from when it is `answered`."""
         watch = self._watches.get(channel)
         if watch is None:
             watch = self._watches[channel] = _Watch()
-        self.askers += session not in watch.askers
-        watch.askers[session] = _NOTHING
-        watch.late[session] = None
-        if now > self._arrivals_at:
-            self._arrivals_at = max(now, self._arrivals_at + TOGETHER)
-        self._set(channel, self._arrivals_at)
+        self.askers += client not in watch.askers
+        watch.askers[client] = _UNANSWERED
 
-    def remove(self, channel: str, session: Present) -> bool:
+    def answered(self, channel: str, client: SendQueue, now: int, *, is_counted: bool) -> bytes:
+        """Return the frame that follows the answer to a client's subscription, in the same write.
+
+        None follows if the client does not ask, is not counted yet, or has not taken what it was sent before; one that
+        asks is sent the number a little later then.
+        """
+        watch = self._watches.get(channel)
+        if watch is None or client not in watch.askers:
+            return b""
+        if not is_counted or client.backlogged:
+            watch.askers[client] = _NOTHING
+            watch.late[client] = None
+            if now > self._arrivals_at:
+                self._arrivals_at = max(now, self._arrivals_at + TOGETHER)
+            self._set(channel, self._arrivals_at)
+            return b""
+        value = self._count(channel, watch, now)
+        number = _first(watch, self._pace(channel, watch, value, now), value, now)
+        watch.askers[client], watch.single[client] = number, now
+        self.sent += 1
+        self._set(channel, _tick_after(now))
+        return _frame(channel, number)
+
+    def remove(self, channel: str, client: SendQueue) -> bool:
         """Let a client know nothing more of a channel; return whether it was the last one to ask about it."""
         watch = self._watches.get(channel)
-        if watch is None or watch.askers.pop(session, None) is None:
+        if watch is None or watch.askers.pop(client, None) is None:
             return False
         self.askers -= 1
-        watch.late.pop(session, None)
-        watch.single.pop(session, None)
+        watch.late.pop(client, None)
+        watch.single.pop(client, None)
         if watch.askers:
             return False
         del self._watches[channel]
@@ -123,7 +144,7 @@ class Watches:
         watch.has_changed = True
         if is_urgent and watch.pace is not None:
             watch.pace.hurry()
-        self._set(channel, now - now % TICK + TICK)
+        self._set(channel, _tick_after(now))
 
     @property
     def due_at(self) -> float:
@@ -142,26 +163,24 @@ class Watches:
             yield
 
     def _look(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
-        """Count the viewers of a channel, inform the clients that are late, and have the others informed if it is due.
-
-        Those who are late are sent what the others will be in a moment, unless that is less: it may not last.
-        """
+        """Count the viewers of a channel, inform the clients that are late, and see whether all are to be."""
         watch.due = inf
         value = self._count(channel, watch, now)
-        if watch.pace is None:
-            watch.pace = Pace(value, now, or_ if is_conversation(channel) else max)
-        pace = watch.pace
+        pace = self._pace(channel, watch, value, now)
         if pace.check(value, now) is not None:
             self._ready[channel] = None
         if watch.late:
-            number = pace.together(pace.sent, value)
-            yield from self._send(channel, watch, watch.late.copy(), number, single_at=now)
-            if number != pace.sent and watch.uneven_since is None:
-                watch.uneven_since = now
+            yield from self._send(channel, watch, watch.late.copy(), _first(watch, pace, value, now), single_at=now)
         if watch.uneven_since is not None and now >= watch.uneven_since + FALL:
             watch.uneven_since, pace.sent_at = None, now
             yield from self._send_all(channel, watch, pace.sent, now)
         self._set_next(channel, watch, now)
+
+    @staticmethod
+    def _pace(channel: str, watch: _Watch, value: int, now: int) -> Pace:
+        if watch.pace is None:
+            watch.pace = Pace(value, now, or_ if is_conversation(channel) else max)
+        return watch.pace
 
     def _send_change(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
         """Inform all who ask about a channel, if it is still due."""
@@ -186,7 +205,7 @@ class Watches:
             due = min(due, watch.uneven_since + FALL)
         if watch.late:
             due = min(due, now + RETRY)
-        self._set(channel, due)
+        self._set(channel, due if due == inf else due + -due % TICK)
 
     def _count(self, channel: str, watch: _Watch, now: int) -> int:
         if watch.has_changed and (watch.value < LARGE or now >= watch.counted_at + RECOUNT):
@@ -198,13 +217,13 @@ class Watches:
     def _send_all(self, channel: str, watch: _Watch, value: int, now: int) -> Iterator[None]:
         """Inform all who ask about a channel; those who rest are late."""
         resting = _resting(watch, now)
-        for session in resting:
-            if watch.askers[session] != value:
-                watch.late[session] = None
-        yield from self._send(channel, watch, [session for session in watch.askers if session not in resting], value)
+        for client in resting:
+            if watch.askers[client] != value:
+                watch.late[client] = None
+        yield from self._send(channel, watch, [client for client in watch.askers if client not in resting], value)
 
     def _send(
-        self, channel: str, watch: _Watch, askers: Iterable[Present], value: int, single_at: int | None = None
+        self, channel: str, watch: _Watch, askers: Iterable[SendQueue], value: int, single_at: int | None = None
     ) -> Iterator[None]:
         """Send the frame of a value to those of some clients who have not been sent just that.
 
@@ -212,20 +231,20 @@ class Watches:
         """
         resting = {} if single_at is None else _resting(watch, single_at)
         frame = _frame(channel, value)
-        for number, session in enumerate(askers, 1):
-            sent = watch.askers.get(session)  # None: it has left meanwhile
-            if sent is not None and sent != value:
-                if session in resting or session.send_queue.backlogged or not session.has_answered(channel):
-                    watch.late[session] = None
+        for number, client in enumerate(askers, 1):
+            sent = watch.askers.get(client, _UNANSWERED)  # it may have left meanwhile
+            if sent == value:
+                watch.late.pop(client, None)
+            elif sent != _UNANSWERED:
+                if client in resting or client.backlogged:
+                    watch.late[client] = None
                 else:
                     if single_at is not None:
-                        watch.single[session] = single_at
-                    session.send_queue.offer(frame, 1)
-                    watch.askers[session] = value
-                    watch.late.pop(session, None)
+                        watch.single[client] = single_at
+                    client.offer(frame, 1)
+                    watch.askers[client] = value
+                    watch.late.pop(client, None)
                     self.sent += 1
-            elif sent is not None:
-                watch.late.pop(session, None)
             if number % YIELD_EVERY == 0:
                 yield
 
@@ -237,11 +256,23 @@ class Watches:
             self._deadlines.set(channel, due)
 
 
-def _resting(watch: _Watch, now: int) -> dict[Present, int]:
+def _tick_after(now: int) -> int:
+    return now - now % TICK + TICK
+
+
+def _first(watch: _Watch, pace: Pace, value: int, now: int) -> int:
+    """Return what clients are sent first: what others will be in a moment, unless that is less, and may not last."""
+    number = pace.together(pace.sent, value)
+    if number != pace.sent and watch.uneven_since is None:
+        watch.uneven_since = now
+    return number
+
+
+def _resting(watch: _Watch, now: int) -> dict[SendQueue, int]:
     """Return those of a channel's `single` clients who rest still; all others are single no more."""
     # Not by the first one again and again: a dict looks at all that were deleted before it, each time.
-    for session in list(takewhile(lambda each: now >= watch.single[each] + OFTEN, watch.single)):
-        del watch.single[session]
+    for client in list(takewhile(lambda each: now >= watch.single[each] + OFTEN, watch.single)):
+        del watch.single[client]
     return watch.single
 
 

@@ -105,7 +105,9 @@ class Session:
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.delivery = Delivery(self.feed, self.send_queue, self.services, self._on_evicted, self.limits.conflate)
+        self.delivery = Delivery(
+            self.feed, self.send_queue, self.services, self._on_evicted, self.limits.conflate, self.presence
+        )
 
     @property
     def work(self) -> int:

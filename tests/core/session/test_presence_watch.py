@@ -9,16 +9,13 @@ from tests.timing import seconds
 
 
 class Asker:
-    """A client that asks, and was answered; what it is sent, nobody reads."""
+    """A client that asks, and what stands for it in the hub; what it is sent, nobody reads."""
 
-    identity, backlogged = None, False
+    identity, backlogged, viewer = None, False, None
 
     @property
     def send_queue(self):
         return self
-
-    def has_answered(self, channel):
-        return True
 
     def offer(self, data, messages):
         pass
@@ -32,8 +29,12 @@ class Asked:
         self.watches = Watches(lambda channel: Viewers(self.viewers))
 
     def add(self, *channels):
-        for channel in channels:
-            self.watches.add(channel, Asker(), self.now)
+        """Have a client ask about each, which is answered, and not counted yet; return them."""
+        askers = [Asker() for _ in channels]
+        for channel, asker in zip(channels, askers, strict=True):
+            self.watches.add(channel, asker)
+            self.watches.answered(channel, asker, self.now, is_counted=False)
+        return askers
 
     def run(self, after):
         self.now += after
@@ -42,9 +43,7 @@ class Asked:
 
 def test_each_channel_of_which_a_change_was_due_and_nobody_asks_any_more_is_a_step():
     asked, channels = Asked(), [f"restaurant:r{number}:tables" for number in range(1_000)]
-    askers = {channel: Asker() for channel in channels}
-    for channel, asker in askers.items():
-        asked.watches.add(channel, asker, asked.now)
+    askers = dict(zip(channels, asked.add(*channels), strict=True))
     list(asked.run(TOGETHER))
     asked.viewers = 2
     for channel in channels:
