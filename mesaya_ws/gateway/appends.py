@@ -6,7 +6,8 @@
                the client's queue ──▶ one command at a time, by one task for each client that has any ──▶ answered
 
 A client whose append is slow holds up itself alone, and commands on which its own decides (`Command.turn`). A command
-that is to be read back is answered when the feed has processed its record: `progressed` says whenever it may have.
+that is to be read back is answered when the feed has processed its record (`on_record`) with all that follows from it:
+`progressed` says whenever that may be so.
 """
 
 from collections import deque
@@ -18,8 +19,9 @@ import trio
 
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.log.records import Appended
+from mesaya_ws.core.log.records import Appended, Record
 from mesaya_ws.core.session.commands import AppendResult, Command, TooManyAppendsError, Turn, WaitsFor
+from mesaya_ws.gateway.read_backs import ReadBacks
 from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.logs import get_logger
 
@@ -73,6 +75,7 @@ class Appends:
         self._event_log = event_log
         self._feed = feed
         self._progressed = trio.Event()
+        self._read_backs = ReadBacks()
         # By its key, for each command that others wait for: what wakes them.
         self._waiting_for: dict[Hashable, list[trio.Event]] = {}
         self._max_per_session = max_per_session
@@ -102,6 +105,10 @@ class Appends:
         queue.append((command, trio.current_time() + self._timeout))
         self.waiting += 1
 
+    def on_record(self, record: Record) -> None:
+        """Take note of a record that the feed has processed."""
+        self._read_backs.on_record(record)
+
     def progressed(self) -> None:
         """Look again whether what was appended has been read back: the feed has processed something."""
         if self.waiting:
@@ -129,7 +136,7 @@ class Appends:
                 nursery.start_soon(_wake, waiting)
 
     async def _append(self, command: Command, deadline: float) -> AppendResult:
-        with trio.move_on_at(deadline):
+        with trio.move_on_at(deadline), self._read_backs.expect(command.record) as read_back:
             try:
                 while isinstance(turn := self._turn(command, deadline), WaitsFor):
                     answered = trio.Event()
@@ -146,7 +153,7 @@ class Appends:
                 return LogUnavailableError("The service met a fault of its own; it has been logged.")
             self._on_place(place, began, steady())
             if command.is_read_back and (feed := self._feed) is not None:
-                while not feed.has_processed(place):
+                while not read_back.has(place) or feed.is_mid_record:
                     await self._progressed.wait()
             return place
         return LogUnavailableError(f"The event log did not take and show the record within {self._timeout:g} seconds.")

@@ -27,7 +27,8 @@ class Writers:
     reminders: Reminders | None
 
     def on_record(self, record: Record, outcome: Outcome) -> None:
-        """Take note of a record that was processed, and of what became of it: something may be proposed."""
+        """Take note of a record that was processed, and of what became of it: a client may wait for it."""
+        self.appends.on_record(record)
         self.holds.on_record(record, outcome)
         if self.reminders is not None:
             self.reminders.on_record(record, outcome)

@@ -113,7 +113,7 @@ class Replica:
             list(apply_rights_changes(self.identities, self.feed.progress.take_rights_changes()))
         for waiting in list(self.appended):
             session, command, place = waiting
-            if self.feed.has_processed(place):
+            if self.feed.cursor.next.get(Partition(place.topic, place.partition), 0) > place.offset:
                 session.on_appended(command, place)
                 self.appended.remove(waiting)
 

@@ -6,14 +6,16 @@ import trio
 from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
+from mesaya_ws.core.log.events import Records, Truncated
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.log.records import Appended, NewRecord
+from mesaya_ws.core.log.records import Appended, NewRecord, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.commands import Command, TooManyAppendsError, Turn, WaitsFor
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.appends import WOKEN_AT_ONCE, Appends
 from tests.fakes import LARGEST, FakeLog
-from tests.support.instance import World
+from tests.support.instance import World, a_feed, work
+from tests.support.log import NOW
 
 TOPIC = topic_of("announcements")
 
@@ -359,34 +361,65 @@ async def test_command_that_is_woken_just_before_its_time_is_over_is_not_appende
     assert clients.log.begun == [b"first"]
 
 
-class Reading:
-    """A feed that has processed what its test says."""
+class Readers(Clients):
+    """Clients whose commands are answered when the feed has processed their records, of one partition."""
 
-    next = 0
+    def __init__(self):
+        super().__init__()
+        self.appends = Appends(self.log, self.feed)
+        self.services.append = self.appends.append
 
-    def has_processed(self, place):
-        return self.next > place.offset
+    def new_feed(self, **window):
+        return a_feed(lambda record, outcome: self.appends.on_record(record), **window)
+
+    async def say(self, client, value):
+        """Have a client append a record that is to be read back."""
+        client.append(evolve(command(value), is_read_back=True))
+        await wait_all_tasks_blocked()
+
+    async def read(self, *records):
+        """Let the feed process records, each an offset and what it says; then let those wake who wait for it."""
+        for offset, value in records:
+            self.feed.ingest(Records(self.main, [Record(TOPIC, 0, offset, NOW, None, value)], 0), NOW)
+        work(self.feed)
+        self.appends.progressed()
+        await wait_all_tasks_blocked()
 
 
 async def test_command_that_is_read_back_is_answered_when_the_feed_has_processed_its_record(nursery):
-    feed = Reading()
-    clients = Clients(feed=feed)
+    clients = Readers()
     nursery.start_soon(clients.appends.run)
     client = clients.client()
-    client.append(evolve(command(b"1"), is_read_back=True))
+    await clients.say(client, b"1")
     client.append(command(b"2"))
-    await wait_all_tasks_blocked()
-    clients.appends.progressed()
-    await wait_all_tasks_blocked()
-    assert client.send_queue.said() == [], "something else was processed"
-    feed.next = 1
-    clients.appends.progressed()
-    await wait_all_tasks_blocked()
+    await clients.read()
+    assert client.send_queue.said() == [], "nothing was processed"
+    await clients.read((0, b"1"))
     assert client.send_queue.said() == [{"offset": 0}, {"offset": 1}]
 
 
+async def test_command_is_answered_by_its_own_record_and_not_by_what_had_its_offset_in_an_earlier_life(nursery):
+    clients = Readers()
+    nursery.start_soon(clients.appends.run)
+    await clients.read((0, b"lost"), (1, b"lost"))
+    before, during = clients.client(), clients.client()
+    await clients.say(before, b"1")
+    clients.log.hold(b"2")
+    await clients.say(during, b"2")
+    await clients.read((2, b"lost"))
+    clients.log.held[b"2"].set()
+    await clients.read()
+    assert before.send_queue.said() == during.send_queue.said() == [], "the feed does not know of the loss"
+    clients.feed.ingest(Truncated(Partition(TOPIC, 0), 0), NOW)
+    await clients.read((0, b"1"))
+    assert before.send_queue.said() == [{"offset": 0}]
+    assert during.send_queue.said() == []
+    await clients.read((1, b"2"))
+    assert during.send_queue.said() == [{"offset": 1}]
+
+
 async def test_command_that_is_not_read_back_in_time_is_answered_as_unavailable(nursery, autojump_clock):
-    clients = Clients(feed=Reading())
+    clients = Readers()
     nursery.start_soon(clients.appends.run)
     client = clients.client()
     client.append(evolve(command(b"1"), is_read_back=True))
@@ -395,3 +428,5 @@ async def test_command_that_is_not_read_back_in_time_is_answered_as_unavailable(
     await trio.sleep(2)
     assert client.send_queue.said() == FAILED
     assert clients.values() == [b"1"]
+    await clients.read((0, b"1"))
+    assert client.send_queue.said() == []

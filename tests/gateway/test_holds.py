@@ -41,7 +41,7 @@ class Instance:
         self.holds = build_holds(self, self.replica.feed, self.rules, directory, RECONNECT)
         self.appends = Appends(self, self.replica.feed, on_place=self.holds.on_appended)
         self.replica.services.append = self.appends.append
-        self.replica.report = self.holds.on_record
+        self.replica.report = self.on_record
         self.live = trio.Event()
         self.live.set()
         self.begun = 0
@@ -61,6 +61,10 @@ class Instance:
             nursery.start_soon(self.holds.run, self.live)
             nursery.start_soon(self.appends.run)
             task_status.started()
+
+    def on_record(self, record, outcome):
+        self.appends.on_record(record)
+        self.holds.on_record(record, outcome)
 
     def read(self):
         self.replica.read()

@@ -15,7 +15,7 @@ from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.log.ordering import Merge
-from mesaya_ws.core.log.records import Appended, Partition, Source
+from mesaya_ws.core.log.records import Partition, Source
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.position import BadPositionError, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
@@ -96,11 +96,6 @@ class Published:
     def has_passed(self, ahead: NotReached) -> bool:
         """Return whether so much has been read since that to check the position again may say something else."""
         return ahead.is_passed(self.cursor)
-
-    def has_processed(self, place: Appended) -> bool:
-        """Return whether a record that was appended has been processed, with all that follows from it."""
-        next_offset = self.cursor.next.get(Partition(place.topic, place.partition), 0)
-        return next_offset > place.offset and not self.is_mid_record
 
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""
