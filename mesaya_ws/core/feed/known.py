@@ -111,8 +111,8 @@ class Known:
         """Return what is known of a reservation that is to be acknowledged, or was."""
         return self.projections.acks.get(reservation)
 
-    def acknowledgement_ids(self) -> list[str]:
-        """Return the reservations of which `acknowledgement` knows something, whatever changes from now on."""
+    def acknowledgement_ids(self) -> Iterator[str]:
+        """Iterate over the reservations of which `acknowledgement` knows something now; meanwhile, it may change."""
         return self.projections.acks.ids()
 
     def hold_outcome(self, id: str) -> Outcome | None:

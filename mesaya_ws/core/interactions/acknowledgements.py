@@ -12,10 +12,9 @@ time has come if the record's own append time says so. An acknowledged reservati
 is known is forgotten `KEPT` of log time after it became known.
 """  # noqa: E501 - a table
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -132,8 +131,11 @@ class Acknowledgements:
     def __init__(self, tracking: Tracking | None = None) -> None:
         self._tracked = (tracking or Tracking()).table("ack")
         self._next_place = 0
-        # The first ones are found at once, however many were before them.
-        self._news: OrderedDict[str, News] = OrderedDict()
+        self._news: dict[str, News] = {}
+        # In the order in which they became known: the first one is found at once, and any by its number, of which the
+        # first one has that of those forgotten before it.
+        self._order: deque[str] = deque()
+        self._forgotten = 0
         self._by_restaurant: dict[str, dict[str, None]] = {}
         self._original: Acknowledgements | None = None
 
@@ -144,10 +146,12 @@ class Acknowledgements:
             news = self._put(reservation, copy(original))
         return news
 
-    def ids(self) -> list[str]:
-        """Return the reservations of which something is known: of `MAX_REMEMBERED`, in some milliseconds."""
-        # Not by the iterator of an OrderedDict, which takes several times as long.
-        return list(dict.keys(self._news))
+    def ids(self) -> Iterator[str]:
+        """Iterate over the reservations of which something is known now; meanwhile, records may be applied."""
+        number, end = self._forgotten, self._forgotten + len(self._order)
+        while (number := max(number, self._forgotten)) < min(end, self._forgotten + len(self._order)):
+            yield self._order[number - self._forgotten]
+            number += 1
 
     def apply(self, said: AckRecord, at: int) -> News | None:
         """Apply a record that was appended `at` some time (ms); return what it changed: None if nothing."""
@@ -182,6 +186,8 @@ class Acknowledgements:
         if news.place < 0:
             news.place = self._next_place
         self._next_place = max(self._next_place, news.place + 1)
+        if id not in self._news:
+            self._order.append(id)
         self._news[id] = news
         self._by_restaurant.setdefault(news.restaurant, {})[id] = None
         return news
@@ -195,11 +201,10 @@ class Acknowledgements:
     def discard(self) -> Iterator[None]:
         """Forget everything, yielding after some of it."""
         yield from self._tracked.emptied(self._news)
-        while self._news:
-            for _ in range(min(FORGOTTEN_AT_ONCE, len(self._news))):
-                self._news.popitem()
+        while self._order:
+            for _ in range(min(FORGOTTEN_AT_ONCE, len(self._order))):
+                self._forget_first()
             yield
-        self._by_restaurant.clear()
 
     def rows(self) -> Iterator[tuple[str, Any]]:
         """Yield what is known, in rows: their ids, and values that JSON can hold."""
@@ -212,15 +217,21 @@ class Acknowledgements:
 
     def _sweep(self, at: int) -> None:
         too_many = max(0, len(self._news) - MAX_REMEMBERED)
-        for number, (id, news) in enumerate(list(islice(self._news.items(), SWEPT_AT_ONCE))):
-            if at < news.known_at + KEPT and number >= too_many:
+        for number in range(min(SWEPT_AT_ONCE, len(self._order))):
+            if at < self._news[self._order[0]].known_at + KEPT and number >= too_many:
                 return
-            del self._news[id]
-            self._tracked.note(id, None)
-            of_restaurant = self._by_restaurant[news.restaurant]
-            del of_restaurant[id]
-            if not of_restaurant:
-                del self._by_restaurant[news.restaurant]
+            self._tracked.note(self._forget_first(), None)
+
+    def _forget_first(self) -> str:
+        """Forget the reservation that became known first; return its id."""
+        id = self._order.popleft()
+        self._forgotten += 1
+        restaurant = self._news.pop(id).restaurant
+        of_restaurant = self._by_restaurant[restaurant]
+        del of_restaurant[id]
+        if not of_restaurant:
+            del self._by_restaurant[restaurant]
+        return id
 
 
 def _row(news: News) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """Rows of messages that are forgotten, and swept up a few at a time: nobody finds them any more."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,8 @@ class Sweeping:
     def __init__(self, messages: ChatMessages, tracked: Tracked) -> None:
         self._messages = messages
         self._tracked = tracked
-        self._numbers: dict[int, tuple[int, int]] = {}
+        # The first one is found at once, however many were before it.
+        self._numbers: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._numbers)

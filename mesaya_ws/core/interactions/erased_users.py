@@ -3,6 +3,7 @@
 The last `MAX_ERASED` are remembered; retention has removed what older ones had said.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,18 +16,21 @@ MAX_ERASED = 100_000
 """Users of whom it is remembered that they were erased, at some 200 bytes each."""
 
 
+_Place = tuple[int, int, int, int]
+
+
 class ErasedUsers:
     """By user, where it was erased last: partition, offset and append time, and the place of that among all."""
 
-    def __init__(self, tracked: Tracked) -> None:
+    def __init__(self, tracked: Tracked, original: "ErasedUsers | None" = None) -> None:
         self._tracked = tracked
-        self._erased: dict[str, tuple[int, int, int, int]] = {}
+        self._original = original
+        # The first one is found at once, however many were before it.
+        self._erased: OrderedDict[str, _Place] = OrderedDict()
 
     def draft(self, tracked: Tracked) -> "ErasedUsers":
-        """Return the same, to be changed without changing this."""
-        draft = ErasedUsers(tracked)
-        draft._erased = dict(self._erased)
-        return draft
+        """Return the same, for one record that is not to change this."""
+        return ErasedUsers(tracked, self)
 
     def add(self, user: str, partition: int, offset: int, at: int, place: int) -> None:
         """Take note that a user was erased by the record at an offset, which was appended `at` some time (ms)."""
@@ -40,10 +44,14 @@ class ErasedUsers:
 
     def is_erased(self, user: str, partition: int, offset: int, at: int) -> bool:
         """Return whether a user was erased after the record at an offset, which was appended `at` some time."""
-        place = self._erased.get(user)
+        place = self._place(user)
         if place is None:
             return False
         return offset < place[1] if place[0] == partition else at <= place[2]
+
+    def _place(self, user: str) -> _Place | None:
+        place = self._erased.get(user)
+        return self._original._place(user) if place is None and self._original is not None else place
 
     def discard(self) -> Iterator[None]:
         """Let go of all, yielding after some."""

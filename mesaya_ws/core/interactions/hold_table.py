@@ -18,7 +18,7 @@ ended (expired): so the table is right without any timer.
 | `convert` | live | ended: reserved |
 
 Two holds overlap if they have a table in common, and one has no slot, or the slots intersect. What has ended, and what
-was refused, is remembered until `MEMORY` of the log's time after its `until`.
+was refused, is remembered for a while (`hold_outcomes`).
 
 A claim that is sent again, to any replica, since its answer did not come, attaches its user anew: so the replica that
 was asked first cannot take back what the retry was answered with.
@@ -27,15 +27,13 @@ Append times are compared as they are. A broker whose clock is wrong shortens or
 equally on all replicas, and never makes two winners.
 """  # noqa: E501 - a table
 
-from collections import OrderedDict
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from mesaya_ws.core.interactions.hold import Ended, Granted, Hold, Outcome, Refused, Transition
+from mesaya_ws.core.interactions.hold_outcomes import LOOKED_AT_AT_ONCE, HoldOutcomes
 from mesaya_ws.core.interactions.hold_records import Claim, HoldRecord, Slot
-from mesaya_ws.core.interactions.hold_rows import known_of_row, row_of
-from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE, LiveHolds, in_order
+from mesaya_ws.core.interactions.live_holds import LiveHolds, in_order
 from mesaya_ws.core.state.tracking import Tracking
 
 MAX_LEASE = 15 * 60 * 1000
@@ -47,18 +45,6 @@ MAX_HOLDS_OF_USER = 2
 MAX_LIVE = 50_000
 """Live holds of all; past that, claims are refused as too many until one has ended."""
 
-MEMORY = 10 * 60 * 1000
-"""Milliseconds of log time for which ended holds and refused claims are remembered."""
-
-MAX_REMEMBERED = 100_000
-"""Ended holds and refused claims; past that, the oldest give way."""
-
-LOOKED_AT_AT_ONCE = 200
-"""Claims that are looked at in one go when the log has lost its end: a few milliseconds if all are forgotten."""
-
-SWEPT_AT_ONCE = 4
-"""What one record makes forget at most, more than it can add."""
-
 
 class HoldTable:
     """All holds of the partition, as of its last record; at most `max_live` are live at a time.
@@ -68,15 +54,8 @@ class HoldTable:
 
     def __init__(self, max_live: int = MAX_LIVE, tracking: Tracking | None = None) -> None:
         self._max_live = max_live
-        self._tracked = (tracking or Tracking()).table("hold")
-        self._next_place = 0
         self._live = LiveHolds()
-        # By hold id, what its first claim came to.
-        self._outcomes: dict[str, Outcome] = {}
-        # By hold id, until when it is remembered after it is over, and its place in their order; swept from the front.
-        self._over: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        # By the id of a hold that has not been loaded yet, the claims that it has answered.
-        self._answers: dict[str, list[str]] = {}
+        self._outcomes = HoldOutcomes((tracking or Tracking()).table("hold"))
         self._original: HoldTable | None = None
 
     def __len__(self) -> int:
@@ -106,22 +85,22 @@ class HoldTable:
         """Apply a record that was appended `at` some time (ms); return what has begun and ended, in this order."""
         if self._original is not None:
             self._take(said, self._original)
-        self._sweep(at)
+        self._outcomes.sweep(at)
         transitions = [self._end(hold, Ended.EXPIRED) for hold in self._touched(said) if at >= hold.until]
         if isinstance(said, Claim):
             begun = self._claim(said, offset, at)
             return transitions if begun is None else [*transitions, begun]
-        hold = self._live_of(said.id)
+        hold = self._outcomes.live(said.id)
         if hold is None:
             return transitions
         if (ended := hold.apply(said)) is not None:
             return [*transitions, self._end(hold, ended)]
-        self._note(hold.id)
+        self._outcomes.note(hold.id)
         return transitions
 
     def _touched(self, said: HoldRecord) -> list[Hold]:
         """Return the live holds that a record can touch: that of its id; of a claim, what decides on it, too."""
-        own = self._live_of(said.id)
+        own = self._outcomes.live(said.id)
         if not isinstance(said, Claim):
             return [] if own is None else [own]
         touched = [*self._live.in_the_way(said.tables, said.slot), *self._of_user_in(said.user, said.restaurant)]
@@ -132,23 +111,19 @@ class HoldTable:
     def _of_user_in(self, user: str, restaurant: str) -> list[Hold]:
         return [hold for hold in self._live.of_user(user) if hold.restaurant == restaurant]
 
-    def _live_of(self, id: str) -> Hold | None:
-        outcome = self._outcomes.get(id)
-        return outcome.hold if isinstance(outcome, Granted) and outcome.hold.ended is None else None
-
     def _claim(self, claim: Claim, offset: int, at: int) -> Transition | None:
-        if claim.id in self._outcomes:
-            known = self._live_of(claim.id)
+        if self._outcomes.get(claim.id) is not None:
+            known = self._outcomes.live(claim.id)
             if known is not None and known.user == claim.user:
                 known.attach(claim.replica, claim.n)
-                self._note(known.id)
+                self._outcomes.note(known.id)
             return None
         lapping = self._live.in_the_way(claim.tables, claim.slot)
         for hold in lapping:
             if hold.is_same(claim):
                 hold.attach(claim.replica, claim.n)
-                self._note(hold.id)
-                self._remember(claim.id, Granted(hold), hold.until)
+                self._outcomes.note(hold.id)
+                self._outcomes.remember(claim.id, Granted(hold), hold.until)
                 return None
         until = at + min(claim.lease_ms, MAX_LEASE)
         if lapping:
@@ -174,127 +149,68 @@ class HoldTable:
             attached,
         )
         self._put(hold)
-        self._note(hold.id)
+        self._outcomes.note(hold.id)
         return Transition(hold, None)
 
     def _put(self, hold: Hold) -> None:
         """Take in a live hold."""
-        if hold.place < 0:
-            hold.place = self._take_place()
-        self._outcomes[hold.id] = Granted(hold)
+        self._outcomes.put(hold)
         self._live.put(hold)
 
     def _refuse(self, claim: Claim, refused: Refused) -> None:
-        self._remember(claim.id, refused, refused.until)
-
-    def _remember(self, id: str, outcome: Outcome, until: int) -> None:
-        """Note what a claim came to that is over, or is no hold of its own."""
-        self._outcomes[id] = outcome
-        self._over[id] = until + MEMORY, self._take_place()
-        self._note(id)
-
-    def _take_place(self) -> int:
-        self._next_place += 1
-        return self._next_place - 1
-
-    def _note(self, id: str) -> None:
-        """Note that what is known of a claim is as it is now."""
-        if self._tracked.rows is not None:
-            self._tracked.note(id, self._row(id))
-
-    def _row(self, id: str) -> tuple[Any, ...]:
-        over, place = self._over.get(id, (None, -1))
-        outcome = self._outcomes[id]
-        if over is None and isinstance(outcome, Granted):
-            place = outcome.hold.place
-        return row_of(id, outcome, over, place)
+        self._outcomes.remember(claim.id, refused, refused.until)
 
     def _end(self, hold: Hold, ended: Ended) -> Transition:
         hold.ended = ended
         hold.attached.clear()
         self._live.remove(hold)
-        self._remember(hold.id, Granted(hold), hold.until)
+        self._outcomes.remember(hold.id, Granted(hold), hold.until)
         return Transition(hold, ended)
-
-    def _sweep(self, at: int) -> None:
-        """Forget what is over for long enough, or too much, a little with each record."""
-        too_many = max(0, len(self._over) - MAX_REMEMBERED)
-        for number, (id, (until, _)) in enumerate(list(islice(self._over.items(), SWEPT_AT_ONCE))):
-            if at < until and number >= too_many:
-                return
-            self._forget(id)
-
-    def _forget(self, id: str) -> None:
-        del self._over[id], self._outcomes[id]
-        self._tracked.note(id, None)
 
     # What the projections ask of it
 
     def draft(self) -> "HoldTable":
         """Return a table that knows the same, for one record that is not to change this one."""
         draft = HoldTable(self._max_live)
-        draft._original, draft._next_place = self, self._next_place
+        draft._original = self
+        draft._outcomes.begin_draft(self._outcomes)
         return draft
 
     def _take(self, said: HoldRecord, original: "HoldTable") -> None:
         """Take over what a record can touch."""
-        outcome = original.outcome(said.id)
-        if outcome is not None:
-            self._outcomes[said.id] = outcome
-            self._over[said.id] = original._over.get(said.id, (1 << 60, -1))
+        outcome = self._outcomes.take(said.id, original._outcomes)
         for hold in original._touched(said):
             copy = hold.copy()
             self._put(copy)
             if isinstance(outcome, Granted) and outcome.hold is hold:
-                self._outcomes[said.id] = Granted(copy)
+                self._outcomes.replace(said.id, copy)
 
     def truncate(self, next_offset: int) -> Iterator[None]:
         """Forget the holds whose claims the log has lost, yielding after some; to be done before another record.
 
         Others have those offsets now.
         """
-        for number, id in enumerate(list(self._outcomes), 1):
-            outcome = self._outcomes[id]
-            if isinstance(outcome, Granted) and outcome.hold.token >= next_offset:
-                if outcome.hold.ended is None:
-                    self._end(outcome.hold, Ended.EXPIRED)
-                self._forget(id)
+        lost = yield from self._outcomes.granted_since(next_offset)
+        for number, id in enumerate(lost, 1):
+            hold = self._outcomes.live(id)
+            if hold is not None:
+                self._end(hold, Ended.EXPIRED)
+            self._outcomes.forget(id)
             if number % LOOKED_AT_AT_ONCE == 0:
                 yield
 
     def discard(self) -> Iterator[None]:
         """Forget everything, yielding after some of it."""
-        yield from self._tracked.emptied(self._outcomes)
+        yield from self._outcomes.note_emptied()
         yield from self._live.discard()
-        for known in (self._outcomes, self._over):
-            while known:
-                for _ in range(min(FORGOTTEN_AT_ONCE, len(known))):
-                    known.popitem()
-                yield
+        yield from self._outcomes.discard()
 
     def rows(self) -> Iterator[tuple[str, Any]]:
         """Yield what is known, in rows: their ids, and values that JSON can hold."""
-        for id in (*(hold.id for hold in self._live), *self._over):
-            yield id, self._row(id)
+        return self._outcomes.rows(hold.id for hold in self._live)
 
     def load(self, id: str, value: Any) -> None:
         """Take in a row; those of what is live, and the others, in their order. Raises `ValueError` if it is none."""
-        try:
-            outcome, over, place = known_of_row(id, value)
-        except TypeError as error:
-            raise ValueError(f"no row of a hold: {error}") from error
-        self._next_place = max(self._next_place, place + 1)
-        if isinstance(outcome, str):
-            known = self._outcomes.get(outcome)
-            if known is None:
-                self._answers.setdefault(outcome, []).append(id)
-            outcome = known or Refused(0, None)
-        if over is not None:
-            self._over[id] = over, place
-            self._outcomes[id] = outcome
-        elif isinstance(outcome, Granted):
-            outcome.hold.place = place
-            self._put(outcome.hold)
-        for answered in self._answers.pop(id, ()):
-            self._outcomes[answered] = outcome
-        self._note(id)
+        hold = self._outcomes.load(id, value)
+        if hold is not None:
+            self._live.put(hold)

@@ -104,6 +104,32 @@ def test_record_that_names_another_restaurant_than_the_first_says_nothing():
     assert not list(acks.of_restaurant("r2"))
 
 
+def test_ids_are_of_what_was_known_at_first_whatever_is_known_and_forgotten_meanwhile():
+    acks = Acknowledgements()
+    for number in range(10):
+        acks.apply(Open(f"x{number}", "r1", 1000), T)
+    ids = acks.ids()
+    assert [next(ids), next(ids)] == ["x0", "x1"]
+    acks.apply(Ack("late", "r1", "o1"), T + KEPT)
+    assert acks.get("x3") is None, "four are forgotten with each record"
+    assert next(ids) == "x4"
+    assert list(ids) == [f"x{number}" for number in range(5, 10)]
+    assert list(acks.ids()) == [*(f"x{number}" for number in range(4, 10)), "late"]
+
+
+def test_ids_end_when_all_is_forgotten():
+    acks = Acknowledgements()
+    for number in range(10):
+        acks.apply(Open(f"x{number}", "r1", 1000), T)
+    ids = acks.ids()
+    assert next(ids) == "x0"
+    list(acks.discard())
+    acks.apply(Open("new", "r1", 1000), T)
+    assert list(ids) == []
+    assert list(acks.ids()) == ["new"]
+    assert list(acks.of_restaurant("r1"))
+
+
 def placeless(rows):
     """Return rows in their order, without the numbers that say it: of those, each replica has its own."""
     return [(id, row[:-1]) for id, row in rows]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.interactions.hold import Ended, Granted, Refused
+from mesaya_ws.core.interactions.hold_outcomes import LOOKED_AT_AT_ONCE, MEMORY, HoldOutcomes
 from mesaya_ws.core.interactions.hold_records import (
     Attach,
     Claim,
@@ -19,13 +20,14 @@ from mesaya_ws.core.interactions.hold_records import (
     hold_record,
     read_hold_record,
 )
-from mesaya_ws.core.interactions.hold_table import LOOKED_AT_AT_ONCE, MAX_LEASE, MEMORY, HoldTable
+from mesaya_ws.core.interactions.hold_table import MAX_LEASE, HoldTable
 from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE
 from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.rows import in_order
-from mesaya_ws.core.state.tracking import Tracking
+from mesaya_ws.core.state.tracking import Tracked, Tracking
+from tests.timing import seconds
 
 T = 1_790_000_000_000
 LEASE = 300_000
@@ -42,9 +44,9 @@ def state(table):
     )
     outcomes = {
         id: (each.hold.id, each.hold.ended) if isinstance(each, Granted) else each
-        for id, each in table._outcomes.items()
+        for id, each in table._outcomes._outcomes.items()
     }
-    return holds, outcomes, [(id, until) for id, (until, _) in table._over.items()]
+    return holds, outcomes, [(id, until) for id, (until, _) in table._outcomes._over.items()]
 
 
 def ended(transitions):
@@ -190,13 +192,25 @@ def test_end_of_the_log_that_is_lost_takes_its_holds_along():
     assert ended(table.apply(claim("h4", ("t2",), user="u3"), 6, T)) == [("h4", None)]
 
 
-@pytest.mark.parametrize("next_offset", [0, 4 * LOOKED_AT_AT_ONCE], ids=["all", "none"])
-def test_end_of_the_log_that_is_lost_is_looked_for_in_small_steps(next_offset):
+@pytest.mark.parametrize(("next_offset", "steps"), [(0, 8), (4 * LOOKED_AT_AT_ONCE, 4)], ids=["all", "none"])
+def test_end_of_the_log_that_is_lost_is_looked_for_in_small_steps(next_offset, steps):
     table = HoldTable()
     for number in range(4 * LOOKED_AT_AT_ONCE):
         table.apply(claim(f"h{number}", (f"t{number}",), user=f"u{number}"), number, T)
-    assert len(list(table.truncate(next_offset))) == 4
+    assert len(list(table.truncate(next_offset))) == steps
     assert len(table) == next_offset
+
+
+def first_look(claims):
+    """Return how long the first step takes that looks for what the log has lost: the shortest time of three."""
+    outcomes = HoldOutcomes(Tracked())
+    for number in range(claims):
+        outcomes.remember(f"h{number}", Refused(0, None), 0)
+    return min(seconds(lambda: next(outcomes.granted_since(0))) for _ in range(3))
+
+
+def test_first_look_for_what_the_log_has_lost_takes_as_long_however_many_claims_there_are():
+    assert first_look(100_000) < 20 * first_look(1_000), "to copy their ids is a hundred times as much"
 
 
 def test_discarded_table_is_empty_in_small_steps():
@@ -219,7 +233,7 @@ def test_what_is_over_is_forgotten_ten_minutes_after_its_end():
     table.apply(Expire("x"), 4, over)
     assert table.outcome("h1") is None
     assert table.outcome("h2") is None
-    assert not table._over
+    assert not table._outcomes._over
 
 
 IDS = st.sampled_from([f"h{number}" for number in range(6)])
@@ -379,7 +393,7 @@ def test_what_is_over_is_forgotten_as_fast_however_much_was_before_it():
         table.apply(claim(f"h{number}", user=f"u{number}"), number + 1, T)
     refusing = (thread_time() - started) / many
     records, started = 0, thread_time()
-    while table._over:
+    while table._outcomes._over:
         table.apply(Expire("none"), many + records, T + MAX_LEASE + MEMORY)
         records += 1
     assert records <= many / 3
