@@ -23,6 +23,7 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 from tests.kafka_broker import topic_configs
+from tests.steps import counted_task_steps
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
 from tests.support.presence import sent, subscribe, typing
@@ -110,28 +111,17 @@ async def test_nothing_is_appended_while_nobody_asks(log, nursery, autojump_cloc
     assert log.appended == []
 
 
-class Steps(trio.abc.Instrument):
-    """Counts the steps of the tasks that exchange presence."""
-
-    def __init__(self):
-        self.counted = 0
-
-    def before_task_step(self, task):
-        self.counted += "PresenceExchange" in task.name
-
-
 async def test_client_that_comes_or_goes_wakes_no_task_before_something_is_due(log, nursery, autojump_clock):
-    here, steps = Process(log, nursery), Steps()
+    here = Process(log, nursery)
     client = here.viewer()
     await passes(FALL)
-    trio.lowlevel.add_instrument(steps)
-    for _ in range(3):
-        here.viewer(asks=False).leave()
-        here.viewer()
-    await wait_all_tasks_blocked()
-    assert steps.counted == 0
+    with counted_task_steps() as steps:
+        for _ in range(3):
+            here.viewer(asks=False).leave()
+            here.viewer()
+        await wait_all_tasks_blocked()
+    assert steps.taken == 1, "of this task"
     await passes(3 * OFTEN)
-    assert steps.counted > 0
     assert sent(client, TABLES) == [1, 4]
 
 
