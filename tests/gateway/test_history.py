@@ -137,6 +137,25 @@ async def test_no_more_than_a_page_is_handed_out_before_others_have_their_turn(n
     nursery.cancel_scope.cancel()
 
 
+async def test_page_is_sent_when_the_record_that_is_being_published_has_ended(nursery):
+    """It may be one that takes the right away."""
+    readers = Readers(nursery, max_bytes=1)
+    readers.fill(1)
+    session, leftovers = readers.client(), readers.world.feed.progress.leftovers
+    ask(session, channel=KEPT, position=readers.start)
+    leftovers.append(iter(()))
+    with trio.fail_after(PATIENCE):
+        while not readers.keeper.reads:
+            await trio.lowlevel.checkpoint()
+    for _ in range(20):  # turns, in each of which the reader looks
+        await trio.lowlevel.checkpoint()
+    assert session.send_queue.said() == []
+    leftovers.clear()
+    await readers.until_read([session])
+    assert reservations(session.send_queue.said()) == ["v0"]
+    nursery.cancel_scope.cancel()
+
+
 async def test_what_the_window_has_lost_before_it_was_written_is_committed_first(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(2)

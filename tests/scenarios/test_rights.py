@@ -366,6 +366,21 @@ def test_right_that_is_still_to_be_read_is_waited_for_whatever_is_asked_again_me
     assert [each["reason"] for each in session.send_queue.said()] == ["rights_changed"]
 
 
+def test_right_that_the_log_takes_and_gives_again_before_it_is_read_is_not_asked_for_meanwhile():
+    platform = Platform()
+    platform.owner("R", "u")
+    platform.feed.progress.live = False  # as at the start, until all has been read
+    session = platform.client(signed("u"))
+    assert ask(session, channel=RESERVATIONS) == []
+    platform.owner("R", "v")
+    platform.feed.progress.live = False
+    on_authenticated(session, Auth(), signed("u"), T)
+    assert [each["type"] for each in session.send_queue.said()] == ["authenticated"]
+    platform.owner("R", "u")
+    list(retry_waiting(session))
+    assert [each["type"] for each in session.send_queue.said()] == ["subscribed"]
+
+
 class Unchecked:
     """Stands for what is known of positions, where none may be checked."""
 

@@ -97,13 +97,20 @@ async def test_explain_without_any_token_is_for_no_page_of_anybody(feed, host, s
     assert (await send(app, asked, method="POST")).status == status
 
 
-async def test_explain_says_whether_a_user_sees_it(feed):
+@pytest.mark.parametrize(
+    ("user", "auth", "sees"),
+    [("o", True, [True, False]), ("x", True, [False, False]), ("x", False, [True, True]), ("boss", True, [True, True])],
+)
+async def test_explain_says_whether_a_user_sees_it(user, auth, sees):
+    platform = Platform()
+    platform.owner("R", "o")
+    platform.roles("boss", "ADMIN")
     booking = {"event_type": "created", "data": {"id": "r", "restaurantId": "R", "userId": "g"}}
-    answer = await ask(app_of(feed), {"topic": "mesa-ya.reservations.events", "value": booking, "user": "o"})
-    assert {each["channel"]: each["seenByUser"] for each in answer.json["messages"]} == {
-        "restaurant:R:reservations": True,
-        "user:g:notifications": False,
-    }
+    asked = {"topic": "mesa-ya.reservations.events", "value": booking, "user": user}
+    answer = await ask(app_of(platform.feed, auth=auth), asked)
+    assert [(each["channel"], each["seenByUser"]) for each in answer.json["messages"]] == list(
+        zip(("restaurant:R:reservations", "user:g:notifications"), sees, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
