@@ -76,6 +76,16 @@ def check_complete(ear: Ear, writer: Writer) -> None:
     assert len(offsets) - len(numbers) <= 1
 
 
+def is_down(ear: Ear) -> bool:
+    return kinds(ear)[-1:] == [Unavailable]
+
+
+def check_outages(ear: Ear) -> None:
+    """Nothing but outages that began and ended: on a busy machine, a broker that is back may answer late again."""
+    assert kinds(ear)[0] is Unavailable
+    assert set(kinds(ear)) == {Unavailable, Available}
+
+
 async def until_complete(ear: Ear, writer: Writer) -> None:
     last = b"%d" % writer.acknowledged[-1]
     await ear.until(lambda: any(record.value == last for record in ear.records))
@@ -87,21 +97,20 @@ async def until_complete(ear: Ear, writer: Writer) -> None:
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(kafka_broker: Broker, hasty: KafkaStore, end: str):
     topic = hasty.topics[0]
+    reason = (
+        f"Kafka does not answer at {kafka_broker.address}: nothing listens there: start the broker, or see "
+        "KAFKA_BROKERS."
+    )
     async with hasty.open() as log, following(log) as ear:
         async with writing(log, topic) as writer:
             await writer.until(50)
             await trio.to_thread.run_sync(getattr(kafka_broker, end))
-            await ear.until(lambda: bool(ear.all(Unavailable)))
+            await ear.until(lambda: is_down(ear) and ear.all(Unavailable)[-1].reason == reason)
             await trio.to_thread.run_sync(kafka_broker.start)
-            await ear.until(lambda: bool(ear.all(Available)))
+            await ear.until(lambda: not is_down(ear))
             await writer.until(len(writer.acknowledged) + 50)
         await until_complete(ear, writer)
-    assert kinds(ear) == [Unavailable, Available]
-    (outage,) = ear.all(Unavailable)
-    assert outage.reason == (
-        f"Kafka does not answer at {kafka_broker.address}: nothing listens there: start the broker, or see "
-        "KAFKA_BROKERS."
-    )
+    check_outages(ear)
     check_complete(ear, writer)
 
 
@@ -113,13 +122,13 @@ async def test_nothing_is_lost_when_the_broker_hangs(kafka_broker: Broker, hasty
             await writer.until(50)
             kafka_broker.freeze()
             try:
-                await ear.until(lambda: bool(ear.all(Unavailable)))
+                await ear.until(lambda: is_down(ear))
             finally:
                 kafka_broker.thaw()
-            await ear.until(lambda: bool(ear.all(Available)))
+            await ear.until(lambda: not is_down(ear))
             await writer.until(len(writer.acknowledged) + 50)
         await until_complete(ear, writer)
-    assert kinds(ear) == [Unavailable, Available]
+    check_outages(ear)
     assert "there is no answer in time" in ear.all(Unavailable)[0].reason
     check_complete(ear, writer)
 
@@ -137,7 +146,7 @@ async def test_a_broker_that_is_missing_at_the_start_is_waited_for(kafka_broker:
         await ear.until_held(1)
         await log.append([NewRecord(hasty.topics[0], b"c")])
         await ear.until_held(2)
-    assert [type(news) for news in ear.news[:3]] == [Unavailable, Available, LogMetadata]
+    assert list(dict.fromkeys(map(type, ear.news)))[:3] == [Unavailable, Available, LogMetadata]
 
 
 async def test_a_cluster_that_has_moved_to_other_addresses_is_found(tmp_path: Path):
