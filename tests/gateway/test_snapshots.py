@@ -92,6 +92,17 @@ async def test_what_is_published_while_it_is_written_comes_after_it(instance, mo
     assert len(events) >= 2
 
 
+async def test_a_state_is_written_when_the_record_that_is_being_published_has_ended(instance, mock_clock):
+    session, leftovers = instance.asks(CHANNEL), instance.feed.progress.leftovers
+    leftovers.append(iter(()))
+    for _ in range(20):  # turns, in each of which the renderer looks
+        await trio.lowlevel.checkpoint()
+    assert instance.written == []
+    leftovers.clear()
+    await wait_all_tasks_blocked()
+    assert answered(session) == (["v0", "v1", "v2"], [])
+
+
 async def test_who_wants_the_same_at_the_same_time_shares_it(instance, mock_clock):
     sessions = [instance.asks(CHANNEL) for _ in range(3)]
     await wait_all_tasks_blocked()

@@ -229,6 +229,34 @@ def test_snapshots_are_handed_over_one_at_a_time():
         ]
 
 
+def test_rendered_snapshot_is_for_who_waits_for_that_of_its_channel():
+    world, other = World(), "restaurant:r2:reviews"
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.feed.states.written_at_once = 1
+    for number in range(2):
+        world.review(number)
+        world.review(f"-other-{number}", restaurant="r2")
+    session = world.client()
+    for channel in (CHANNEL, other):
+        assert ask(session, channel=channel, snapshot=True) == []
+    own, foreign = (world.feed.states.snapshot(parse_channel(channel)) for channel in (CHANNEL, other))
+    for snapshot in (own, foreign):
+        written(snapshot)
+    session.delivery.on_rendered(foreign)
+    assert [(each["type"], each["channel"]) for each in session.send_queue.said()] == [
+        ("subscribed", other),
+        ("snapshot", other),
+    ]
+    # Who has asked for something else meanwhile does not wait for it any more.
+    session.send_queue.backlogged = True
+    assert [each["replayed"] for each in ask(session, channel=CHANNEL, position=start)] == [2]
+    session.send_queue.backlogged = False
+    session.delivery.on_rendered(own)
+    assert session.send_queue.said() == []
+    read_on(session)
+    assert reviews(session.send_queue.said()) == ["v0", "v1"]
+
+
 def test_a_few_entities_that_are_large_are_written_by_others():
     world = World(max_bytes=10 * PAGE_BYTES)
     for number in range(3):
