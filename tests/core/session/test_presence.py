@@ -411,6 +411,17 @@ def test_typing_is_sent_to_all_in_the_conversation_on_any_process(log, here, the
     assert log.records[-1].value is None
 
 
+def test_nobody_is_typing_before_the_log_has_said_whose_conversation_it_is(log, here, there):
+    owner, stranger = there.client("o1"), here.client("x")
+    subscribe(owner, CHAT)
+    here.feed.progress.live = False
+    assert types(stranger) == []
+    log.passes(EVERY)
+    assert typing(owner) == []
+    here.feed.progress.live = True
+    assert [each["code"] for each in types(stranger)] == ["unauthorized"]
+
+
 def test_typing_ends_by_itself_unless_it_is_said_again(log, here, there):
     guest, owner = here.viewer(CHAT, "u1", asks=False), there.viewer(CHAT, "o1", asks=False)
     types(guest)

@@ -207,6 +207,8 @@ def test_a_target_may_be_so_long():
         (b"graphql-ws,\tmesaya.v1 , x", b"mesaya.v1"),
         (b"graphql-ws", None),
         (b"MESAYA.V1", None),
+        (b"bearer.a.b.c, mesaya.v1", b"mesaya.v1"),
+        (b"bearer.a.b.c", None),
         (b"mesaya.v2", None),
         (b"", None),
     ],
