@@ -1,6 +1,7 @@
 """Follows the topic of revocations, so that a token that is revoked on one instance is dead on all of them."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import trio
 
@@ -31,9 +32,9 @@ class TokenRevocations:
         self._event_log = event_log
         self._clock = clock
         self._revoked = RevokedTokens(max_age)
-        # Of each user whose revocation is being appended, the offset last read since that began. What was read before
-        # says nothing: a log that has lost its end, or a topic that was created again, gives out its offsets again.
-        self._waiting: list[tuple[str, dict[Partition, int]]] = []
+        # By user, for each revocation that is being appended, which of the user's was read last since that began. What
+        # was read before says nothing: a log that has lost its end, or a topic created again, repeats its offsets.
+        self._reads: dict[str, list[dict[Partition, int]]] = {}
         self._lags: dict[Source, int] = {}
         self._unread = False
         self._alarm = Alarm(log, "the revocations of tokens cannot be read", "the revocations of tokens are read again")
@@ -76,15 +77,18 @@ class TokenRevocations:
 
     async def _append(self, revocation: Revocation) -> None:
         """Append a revocation, and return when it has been read back."""
-        read: dict[Partition, int] = {}
-        waiting = (revocation.user, read)
-        self._waiting.append(waiting)
+        user, read = revocation.user, dict[Partition, int]()
+        reads = self._reads.setdefault(user, [])
+        reads.append(read)
         try:
             [place] = await self._event_log.append([revocation_record(revocation)])
-            while read.get(Partition(place.topic, place.partition), -1) < place.offset:
+            partition = Partition(place.topic, place.partition)
+            while read.get(partition, -1) < place.offset or self._before(user) < revocation.before:
                 await self._has_read.wait()
         finally:
-            self._waiting = [other for other in self._waiting if other is not waiting]
+            reads[:] = [each for each in reads if each is not read]
+            if not reads:
+                del self._reads[user]
 
     async def _deliver(self, event: LogEvent) -> None:
         match event:
@@ -96,10 +100,13 @@ class TokenRevocations:
             case PollResult(batches):
                 for batch in batches:
                     self._take(batch)
-            case TopicRecreated() | Truncated():
-                # What is gone stays in force here: nobody has taken that back.
-                for _, read in self._waiting:
+            # What is gone stays in force here: nobody has taken that back.
+            case TopicRecreated():
+                for read in chain.from_iterable(self._reads.values()):
                     read.clear()
+            case Truncated(partition, next_offset):
+                for read in chain.from_iterable(self._reads.values()):
+                    read[partition] = min(next_offset - 1, read.get(partition, -1))
         # Of a part that cannot be read, no record counts as one to come.
         if isinstance(event, LogMetadata | Records | PollResult) and not any(self._lags.values()) and not self._unread:
             self.ready.set()
@@ -126,8 +133,7 @@ class TokenRevocations:
         if revocation is not None:
             self._revoked.put(revocation, record.timestamp, self._clock())
             self.on_revoked(revocation)
-            for user, read in self._waiting:
-                if user == revocation.user:
-                    read[Partition(record.topic, record.partition)] = record.offset
+            for read in self._reads.get(revocation.user, ()):
+                read[Partition(record.topic, record.partition)] = record.offset
         elif record.value is not None:
             log.warning("a record of the revocations' topic cannot be understood", offset=record.offset)
