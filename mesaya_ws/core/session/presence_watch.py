@@ -31,7 +31,7 @@ RETRY = 1_000
 """Milliseconds after which a client is looked at again that could not be sent anything."""
 
 RECOUNT = 1_000
-"""Milliseconds between two counts of a channel with `LARGE` viewers or more, which take some time."""
+"""Milliseconds between two counts of a channel with `LARGE` viewers or askers or more, which take some time."""
 
 LARGE = 100
 
@@ -208,7 +208,9 @@ class Watches:
         self._set(channel, due if due == inf else due + -due % TICK)
 
     def _count(self, channel: str, watch: _Watch, now: int) -> int:
-        if watch.has_changed and (watch.value < LARGE or now >= watch.counted_at + RECOUNT):
+        # Of a conversation, the value says nothing of how many are there.
+        is_large = max(watch.value, len(watch.askers)) >= LARGE
+        if watch.has_changed and (not is_large or now >= watch.counted_at + RECOUNT):
             level = self._level(channel)
             watch.value = shown(level.number) if isinstance(level, Viewers) else sum(_SIDES[side] for side in level)
             watch.has_changed, watch.counted_at = False, now

@@ -2,9 +2,10 @@
 
 import gc
 
+from mesaya_ws.core.interactions.chat_records import GUEST
 from mesaya_ws.core.interactions.presence_pace import OFTEN
 from mesaya_ws.core.interactions.presence_records import Viewers
-from mesaya_ws.core.session.presence_watch import TICK, TOGETHER, YIELD_EVERY, Watches
+from mesaya_ws.core.session.presence_watch import LARGE, RECOUNT, TICK, TOGETHER, YIELD_EVERY, Watches
 from tests.timing import seconds
 
 
@@ -80,3 +81,22 @@ def test_rest_of_many_clients_that_is_over_at_once_is_found_by_one_look_at_each(
     finally:
         gc.enable()
     assert many < 20 * few, "each once is 8 times as much, each with all those before it 64 times"
+
+
+def test_conversation_that_many_ask_about_is_not_counted_for_each_who_comes():
+    counted, channel = [], "restaurant:r1:chat:u1"
+
+    def level(channel):
+        counted.append(channel)
+        return frozenset({GUEST})
+
+    watches = Watches(level)
+    for _ in range(3 * LARGE):
+        client = Asker()
+        watches.add(channel, client)
+        watches.changed(channel, 5)
+        assert watches.answered(channel, client, 5, is_counted=True)
+    assert len(counted) == LARGE - 1
+    for _ in watches.run(5 + RECOUNT):
+        pass
+    assert len(counted) == LARGE
