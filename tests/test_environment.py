@@ -139,6 +139,8 @@ def test_an_env_file_as_editors_write_it(tmp_path, written):
         ("PORT", "x", "PORT must be a whole number, not 'x'"),
         ("PORT", "-1", "PORT must be from 0 to 65535, not -1"),
         ("PORT", "70000", "PORT must be from 0 to 65535, not 70000"),
+        # A record of chat might not be read back.
+        ("MAX_RECORD_BYTES", "65535", "MAX_RECORD_BYTES must be from 65536 to 67108864, not 65535"),
         ("PING_INTERVAL", "soon", "PING_INTERVAL must be a number, not 'soon'"),
         ("AUTH", "perhaps", "AUTH must be `on` or `off`, not 'perhaps'"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be one of debug, info, warning, error, not 'loud'"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typed_settings as ts
 
+from mesaya_ws.core.interactions.strict import MAX_RECORD_BYTES
 from mesaya_ws.settings.units import MIB
 from mesaya_ws.settings.validators import an_http_url, named_like_topics, within
 
@@ -35,7 +36,8 @@ class EventLogSettings:
     )
     max_record_bytes: int = ts.option(
         default=4 * MIB,
-        validator=within(1024, 64 * MIB),
+        # Chat, holds and acknowledgements are records, too, and what is appended must be read back.
+        validator=within(MAX_RECORD_BYTES, 64 * MIB),
         help="Size of a record of the log, unpacked, in bytes; larger ones are skipped.",
     )
     buffered_records: int = ts.option(
