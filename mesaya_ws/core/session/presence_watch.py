@@ -7,7 +7,6 @@ nothing meanwhile, and then the latest.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import takewhile
 from math import inf
 from operator import or_
 
@@ -53,7 +52,7 @@ class _Watch:
 
     Those that are `late` wait for what is to be sent.
 
-    The `single` ones were sent something by themselves, each at a time, the earliest first: they rest from then on.
+    The `single` ones were sent something by themselves, each at a time: they rest from then on.
     Since `uneven_since`, one of them was sent more than the others, who would have been in a moment, had it lasted.
     """
 
@@ -170,7 +169,8 @@ class Watches:
         if pace.check(value, now) is not None:
             self._ready[channel] = None
         if watch.late:
-            yield from self._send(channel, watch, watch.late.copy(), _first(watch, pace, value, now), single_at=now)
+            number = _first(watch, pace, value, now)
+            yield from self._send(channel, watch, watch.late.copy(), number, now, is_single=True)
         if watch.uneven_since is not None and now >= watch.uneven_since + FALL:
             watch.uneven_since, pace.sent_at = None, now
             yield from self._send_all(channel, watch, pace.sent, now)
@@ -218,31 +218,26 @@ class Watches:
 
     def _send_all(self, channel: str, watch: _Watch, value: int, now: int) -> Iterator[None]:
         """Inform all who ask about a channel; those who rest are late."""
-        resting = _resting(watch, now)
-        for client in resting:
-            if watch.askers[client] != value:
-                watch.late[client] = None
-        yield from self._send(channel, watch, [client for client in watch.askers if client not in resting], value)
+        yield from self._send(channel, watch, list(watch.askers), value, now)
 
     def _send(
-        self, channel: str, watch: _Watch, askers: Iterable[SendQueue], value: int, single_at: int | None = None
+        self, channel: str, watch: _Watch, askers: Iterable[SendQueue], value: int, now: int, *, is_single: bool = False
     ) -> Iterator[None]:
-        """Send the frame of a value to those of some clients who have not been sent just that.
+        """Send the frame of a value to those of some clients who have not been sent just that, and do not rest.
 
-        With `single_at`, the time, it is not what all are sent: who rests stays late, and the others rest from then on.
+        Where it is not what all are sent (`is_single`), they rest from then on.
         """
-        resting = {} if single_at is None else _resting(watch, single_at)
         frame = _frame(channel, value)
         for number, client in enumerate(askers, 1):
             sent = watch.askers.get(client, _UNANSWERED)  # it may have left meanwhile
             if sent == value:
                 watch.late.pop(client, None)
             elif sent != _UNANSWERED:
-                if client in resting or client.backlogged:
+                if _rests(watch, client, now) or client.backlogged:
                     watch.late[client] = None
                 else:
-                    if single_at is not None:
-                        watch.single[client] = single_at
+                    if is_single:
+                        watch.single[client] = now
                     client.offer(frame, 1)
                     watch.askers[client] = value
                     watch.late.pop(client, None)
@@ -270,12 +265,15 @@ def _first(watch: _Watch, pace: Pace, value: int, now: int) -> int:
     return number
 
 
-def _resting(watch: _Watch, now: int) -> dict[SendQueue, int]:
-    """Return those of a channel's `single` clients who rest still; all others are single no more."""
-    # Not by the first one again and again: a dict looks at all that were deleted before it, each time.
-    for client in list(takewhile(lambda each: now >= watch.single[each] + OFTEN, watch.single)):
-        del watch.single[client]
-    return watch.single
+def _rests(watch: _Watch, client: SendQueue, now: int) -> bool:
+    """Return whether one of a channel's `single` clients rests still; else it is single no more."""
+    sent_at = watch.single.get(client)
+    if sent_at is None:
+        return False
+    if now < sent_at + OFTEN:
+        return True
+    del watch.single[client]
+    return False
 
 
 def _frame(channel: str, value: int) -> bytes:

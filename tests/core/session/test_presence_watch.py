@@ -1,12 +1,11 @@
 """Those who ask who is on a channel are informed in steps, however many come and go at once."""
 
-import gc
+from itertools import pairwise
 
 from mesaya_ws.core.interactions.chat_records import GUEST
 from mesaya_ws.core.interactions.presence_pace import OFTEN
 from mesaya_ws.core.interactions.presence_records import Viewers
 from mesaya_ws.core.session.presence_watch import LARGE, RECOUNT, TICK, TOGETHER, YIELD_EVERY, Watches
-from tests.timing import seconds
 
 
 class Asker:
@@ -57,30 +56,17 @@ def test_each_channel_of_which_a_change_was_due_and_nobody_asks_any_more_is_a_st
     assert len(list(asked.run(OFTEN))) >= waiting
 
 
-def rest_over(count):
-    """Return how long it takes to find that so many clients of a channel rest no more: the shortest time of three."""
-    times = []
-    for _ in range(3):
-        asked = Asked()
-        asked.add(*["restaurant:r1:tables"] * count)
-        list(asked.run(TOGETHER))
-        assert asked.watches.sent == count
-        asked.viewers = 2
-        asked.watches.changed("restaurant:r1:tables", asked.now)
-        steps = asked.run(2 * OFTEN)
-        next(steps)
-        times.append(seconds(lambda steps=steps: next(steps)))
-        assert asked.watches.sent == count + YIELD_EVERY
-    return min(times)
-
-
-def test_rest_of_many_clients_that_is_over_at_once_is_found_by_one_look_at_each():
-    gc.disable()
-    try:
-        few, many = rest_over(4_000), rest_over(32_000)
-    finally:
-        gc.enable()
-    assert many < 20 * few, "each once is 8 times as much, each with all those before it 64 times"
+def test_many_clients_whose_rest_is_over_at_once_are_informed_in_steps():
+    asked, channel, count = Asked(), "restaurant:r1:tables", 20 * YIELD_EVERY
+    asked.add(*[channel] * count)
+    list(asked.run(TOGETHER))
+    asked.viewers = 2
+    asked.watches.changed(channel, asked.now)
+    list(asked.run(OFTEN - TICK))
+    assert asked.watches.sent == count, "all rest"
+    sent = [asked.watches.sent - count for _ in asked.run(2 * OFTEN)]
+    assert sent[-1] == count
+    assert max(after - before for before, after in pairwise([0, *sent])) == YIELD_EVERY
 
 
 def test_conversation_that_many_ask_about_is_not_counted_for_each_who_comes():
