@@ -28,7 +28,8 @@ class Writers:
 
     def on_record(self, record: Record, outcome: Outcome) -> None:
         """Take note of a record that was processed, and of what became of it: a client may wait for it."""
-        self.appends.on_record(record)
+        if self.appends.waiting:  # seldom, and this is done for every record
+            self.appends.on_record(record)
         self.holds.on_record(record, outcome)
         if self.reminders is not None:
             self.reminders.on_record(record, outcome)

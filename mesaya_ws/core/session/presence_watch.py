@@ -173,7 +173,7 @@ class Watches:
             yield from self._send(channel, watch, watch.late.copy(), number, now, is_single=True)
         if watch.uneven_since is not None and now >= watch.uneven_since + FALL:
             watch.uneven_since, pace.sent_at = None, now
-            yield from self._send_all(channel, watch, pace.sent, now)
+            yield from self._send(channel, watch, list(watch.askers), pace.sent, now)
         self._set_next(channel, watch, now)
 
     @staticmethod
@@ -188,7 +188,7 @@ class Watches:
         if pace is not None and (sent := pace.check(value, now)) is not None:
             pace.note(sent, value, now)
             watch.uneven_since = None
-            yield from self._send_all(channel, watch, sent, now)
+            yield from self._send(channel, watch, list(watch.askers), sent, now)
             rate = max(PER_SECOND, PER_ASKER * self.askers)
             self._rested_at = max(self._rested_at, now) + (self.sent - before) * 1000 / rate
         self._set_next(channel, watch, now)
@@ -216,14 +216,10 @@ class Watches:
             watch.has_changed, watch.counted_at = False, now
         return watch.value
 
-    def _send_all(self, channel: str, watch: _Watch, value: int, now: int) -> Iterator[None]:
-        """Inform all who ask about a channel; those who rest are late."""
-        yield from self._send(channel, watch, list(watch.askers), value, now)
-
     def _send(
         self, channel: str, watch: _Watch, askers: Iterable[SendQueue], value: int, now: int, *, is_single: bool = False
     ) -> Iterator[None]:
-        """Send the frame of a value to those of some clients who have not been sent just that, and do not rest.
+        """Send the frame of a value to those of some clients who have not been sent just that; who rests is late.
 
         Where it is not what all are sent (`is_single`), they rest from then on.
         """
