@@ -330,12 +330,18 @@ def test_topic_that_is_created_again_ends_subscriptions_whatever_they_are_doing(
     assert session.send_queue.said() == []
 
 
-def test_client_that_is_ahead_of_this_instance_has_the_rights_of_where_it_is():
-    platform = Platform()
+def a_right_to_be_read(platform):
+    """Have another one become the owner by a record that is still to be read; return it, and the position after it."""
     platform.owner("R", "u")
     record = platform.log.says("restaurant.updated", "R", timestamp=platform.now + 500, ownerId="v")
     ahead = platform.ahead().position(parsed(RESERVATIONS))
     platform.look()
+    return record, ahead
+
+
+def test_client_that_is_ahead_of_this_instance_has_the_rights_of_where_it_is():
+    platform = Platform()
+    record, ahead = a_right_to_be_read(platform)
     new, stranger = platform.client(signed("v")), platform.client(signed("x"))
     for session in (new, stranger):
         assert ask(session, channel=RESERVATIONS, position=ahead) == []
@@ -350,10 +356,7 @@ def test_client_that_is_ahead_of_this_instance_has_the_rights_of_where_it_is():
 
 def test_right_that_is_still_to_be_read_is_waited_for_whatever_is_asked_again_meanwhile():
     platform = Platform()
-    platform.owner("R", "u")
-    record = platform.log.says("restaurant.updated", "R", timestamp=platform.now + 500, ownerId="v")
-    ahead = platform.ahead().position(parsed(RESERVATIONS))
-    platform.look()
+    record, ahead = a_right_to_be_read(platform)
     session = platform.client(signed("v"))
     assert ask(session, channel=RESERVATIONS, position=ahead) == []
     on_authenticated(session, Auth(), signed("v", until=20_000), T)
